@@ -1,0 +1,3 @@
+//! The command `kvs`.
+
+fn main() {}

@@ -1,0 +1,248 @@
+//! The real disk: the only file that names `std::fs`, and the only one that maps files.
+//!
+//! Files are written with positioned writes and `fdatasync`, and read with positioned reads, or
+//! through a read-only shared map where the engine asks for one: a get from a mapped file costs no
+//! system call (measured in `notes/decisions/0006-mapped-reads.md`).
+//!
+//! Unix only: positioned reads, directory syncs and `flock` on a directory are what it stands on.
+
+#![expect(clippy::disallowed_types, reason = "this is the file that touches the file system")]
+#![expect(clippy::disallowed_methods, reason = "this is the file that touches the file system")]
+
+use crate::vfs::{Cause, DirEntry, DirLock, DiskFile, LockMode, Vfs};
+use memmap2::{Mmap, MmapOptions};
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// Zeros are written ahead in pieces of this many bytes.
+const ZEROS: usize = 256 << 10;
+
+/// The operating system's file system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OsDisk;
+
+impl Vfs for OsDisk {
+    fn create(&self, path: &Path, _: Cause) -> io::Result<Arc<dyn DiskFile>> {
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
+        OsFile::new(file)
+    }
+
+    fn append(&self, path: &Path, _: Cause) -> io::Result<Arc<dyn DiskFile>> {
+        OsFile::new(File::options().read(true).write(true).open(path)?)
+    }
+
+    fn open(&self, path: &Path, _: Cause) -> io::Result<Arc<dyn DiskFile>> {
+        OsFile::new(File::open(path)?)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let meta = entry.metadata()?;
+            let len = if meta.is_dir() { 0 } else { meta.len() };
+            entries.push(DirEntry { name, len, is_dir: meta.is_dir() });
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::create_dir(dir)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+
+    /// `flock` on the directory itself: there is no lock file that somebody could delete, a reader
+    /// needs no right to write, and the lock dies with the process.
+    fn lock(&self, dir: &Path, mode: LockMode) -> io::Result<Box<dyn DirLock>> {
+        let handle = File::open(dir)?;
+        let locked = match mode {
+            LockMode::Shared => handle.try_lock_shared(),
+            LockMode::Exclusive => handle.try_lock(),
+        };
+        match locked {
+            Ok(()) => Ok(Box::new(OsLock { _handle: handle })),
+            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(e)) => Err(e),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct OsLock {
+    _handle: File,
+}
+
+impl DirLock for OsLock {}
+
+/// An open file, and its map if there is one.
+#[derive(Debug)]
+struct OsFile {
+    file: File,
+    /// The end: where the next append goes. Bytes below it do not change any more, but by
+    /// [`DiskFile::truncate`].
+    len: AtomicU64,
+    /// Bytes that the file has, reserved zeros included.
+    reserved: AtomicU64,
+    map: OnceLock<Mmap>,
+}
+
+impl OsFile {
+    fn new(file: File) -> io::Result<Arc<dyn DiskFile>> {
+        let len = file.metadata()?.len();
+        Ok(Arc::new(OsFile { file, len: len.into(), reserved: len.into(), map: OnceLock::new() }))
+    }
+}
+
+impl DiskFile for OsFile {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        let at = self.len.load(Ordering::Relaxed);
+        self.file.write_all_at(bytes, at)?;
+        let end = at + bytes.len() as u64;
+        self.reserved.fetch_max(end, Ordering::Relaxed);
+        // Release: who reads the new end may read the bytes below it, through the map too.
+        self.len.store(end, Ordering::Release);
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn reserve(&self, bytes: u64) -> io::Result<()> {
+        let want = self.len.load(Ordering::Relaxed) + bytes;
+        let zeros = vec![0; ZEROS];
+        while self.reserved.load(Ordering::Relaxed) < want {
+            let at = self.reserved.load(Ordering::Relaxed);
+            let n = ZEROS.min((want - at) as usize);
+            self.file.write_all_at(&zeros[..n], at)?;
+            self.reserved.store(at + n as u64, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    #[cfg(target_os = "linux")]
+    #[expect(unsafe_code, reason = "sync_file_range has no safe wrapper in std")]
+    fn start_writeback(&self) {
+        use std::os::fd::AsRawFd;
+        // SAFETY: a call on a descriptor that is open for as long as `self.file` lives; it takes no
+        // pointers. Its result is a hint's: nothing depends on it.
+        unsafe { libc::sync_file_range(self.file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
+    }
+
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        // The end first: nobody may look at mapped bytes that are about to go.
+        self.len.fetch_min(len, Ordering::AcqRel);
+        self.file.set_len(len)?;
+        self.len.store(len, Ordering::Release);
+        self.reserved.store(len, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn len(&self) -> u64 {
+        self.len.load(Ordering::Acquire)
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let left = self.len().saturating_sub(offset);
+        let want = buf.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        self.file.read_at(&mut buf[..want], offset)
+    }
+
+    #[expect(unsafe_code, reason = "a map is what saves the system call; see the proof")]
+    fn map(&self, bytes: u64) {
+        let Ok(bytes) = usize::try_from(bytes) else { return };
+        if bytes == 0 || self.map.get().is_some() {
+            return;
+        }
+        // SAFETY: a shared read-only map. It is dropped with `self`, and slices of it borrow
+        // `self`. What must hold for `&[u8]` is that bytes handed out do not change or vanish while
+        // they are borrowed:
+        // 1. `mapped` hands out only bytes below `len`, and those are never written again: appends
+        //    go behind them, and nothing else writes.
+        // 2. `map` may be asked for more than the file has yet; bytes beyond `len` are not handed
+        //    out before an append has put them there (Release in `append`, Acquire in `len`), and
+        //    Linux and macOS show appended pages in an existing shared map.
+        // 3. `truncate` is called by recovery before anything is read by others, and at sealing for
+        //    reserved zeros, which lie behind `len`.
+        // 4. Another process that cuts or rewrites the file breaks this, as it would break LMDB:
+        //    the directory lock keeps other instances out, and the documentation says so. Engines
+        //    offer an option that reads without maps.
+        if let Ok(map) = unsafe { MmapOptions::new().len(bytes).map(&self.file) } {
+            // Point lookups: reading ahead would only fill the cache with other keys' values.
+            let _ = map.advise(memmap2::Advice::Random);
+            let _ = self.map.set(map);
+        }
+    }
+
+    fn mapped(&self, offset: u64, len: usize) -> Option<&[u8]> {
+        let end = offset.checked_add(len as u64)?;
+        if end > self.len() {
+            return None;
+        }
+        self.map.get()?.get(offset as usize..end as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::OsDisk;
+    use crate::vfs::{Cause, LockMode, Vfs, read_exact_at};
+    use std::io::ErrorKind;
+
+    #[test]
+    fn a_file_that_grows_is_seen_through_its_map() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let file = OsDisk.create(&path, Cause::Log).unwrap();
+        file.map(1 << 20);
+        assert_eq!(file.mapped(0, 1), None, "nothing is there yet");
+        for i in 0..100u32 {
+            file.append(&i.to_le_bytes().repeat(999)).unwrap();
+        }
+        file.reserve(10_000).unwrap();
+        assert_eq!(file.len(), 99 * 4 * 1000 + 3600);
+        assert_eq!(file.mapped(3996 * 7, 4), Some(&7u32.to_le_bytes()[..]));
+        assert_eq!(file.mapped(file.len() - 1, 2), None, "reserved zeros are not content");
+        let mut buf = [0; 4];
+        assert_eq!(file.read_at(&mut buf, file.len()).unwrap(), 0);
+        file.truncate(3996).unwrap();
+        assert_eq!(file.mapped(3996, 1), None);
+        assert_eq!(read_exact_at(&*file, &mut buf, 3994).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+        assert_eq!(OsDisk.append(&path, Cause::Log).unwrap().len(), 3996);
+    }
+
+    #[test]
+    fn the_lock_is_on_the_directory_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = OsDisk.lock(dir.path(), LockMode::Exclusive).unwrap();
+        for mode in [LockMode::Shared, LockMode::Exclusive] {
+            assert_eq!(OsDisk.lock(dir.path(), mode).unwrap_err().kind(), ErrorKind::WouldBlock);
+        }
+        drop(writer);
+        let _reader = OsDisk.lock(dir.path(), LockMode::Shared).unwrap();
+        let _another = OsDisk.lock(dir.path(), LockMode::Shared).unwrap();
+        assert!(OsDisk.lock(dir.path(), LockMode::Exclusive).is_err());
+        assert!(OsDisk.list(dir.path()).unwrap().is_empty(), "locking writes nothing");
+    }
+}
