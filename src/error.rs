@@ -66,6 +66,17 @@ pub enum Error {
         wanted: String,
     },
 
+    /// The store was written in a format that this build does not know. Nothing was touched.
+    #[error("{}: format version {found}; this build reads version {known}: use the version of kvs that wrote it", path.display())]
+    UnknownFormat {
+        /// The file that says so.
+        path: PathBuf,
+        /// The version in the file.
+        found: u32,
+        /// The version that this build reads and writes.
+        known: u32,
+    },
+
     /// There is no store in this directory, and the call was not allowed to make one.
     #[error("{}: no store here", path.display())]
     NoStore {

@@ -1,5 +1,7 @@
 //! Two complete key-value storage engines behind one contract.
 
 pub mod codec;
+pub mod engine;
 pub mod error;
 pub mod vfs;
+pub mod worker;

@@ -1,0 +1,57 @@
+//! Whether a store may go on acknowledging writes.
+//!
+//! After the first failed write or sync it may not: what the disk holds is unknown until it is read
+//! back, which is what opening does. Reads go on. A failed sync is never tried again: the kernel may
+//! have dropped the dirty pages and would report success (Rebello et al., "Can Applications Recover
+//! from fsync Failures?", ATC 2020).
+
+use crate::engine::event::{Event, Listener};
+use crate::error::{Error, Result};
+use std::sync::{Arc, OnceLock};
+
+/// Sound until the first failure, and poisoned from then on.
+#[derive(Debug, Default)]
+pub struct Health {
+    cause: OnceLock<Arc<Error>>,
+    listener: Listener,
+}
+
+impl Health {
+    /// Sound; `listener` is told if that ends.
+    pub fn new(listener: Listener) -> Health {
+        Health { cause: OnceLock::new(), listener }
+    }
+
+    /// [`Error::Poisoned`] with its cause, if there is one. One atomic load when sound.
+    #[inline]
+    pub fn check(&self) -> Result<()> {
+        match self.cause.get() {
+            None => Ok(()),
+            Some(cause) => Err(Error::Poisoned(cause.clone())),
+        }
+    }
+
+    /// What poisoned it.
+    pub fn cause(&self) -> Option<&Error> {
+        self.cause.get().map(|cause| &**cause)
+    }
+
+    /// Poisons it. The first cause stays; the error is handed back, to be returned to the caller
+    /// whose operation failed.
+    pub fn poison(&self, error: Error) -> Error {
+        let mut first = false;
+        self.cause.get_or_init(|| {
+            first = true;
+            Arc::new(error.clone())
+        });
+        if first {
+            self.listener.tell(Event::Poisoned { reason: error.to_string() });
+        }
+        error
+    }
+
+    /// Passes success on; poisons on failure.
+    pub fn guard<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|e| self.poison(e))
+    }
+}

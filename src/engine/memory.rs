@@ -1,0 +1,208 @@
+//! The smallest engine that keeps the contract: a sorted map in memory. The model that tests hold
+//! the others against.
+
+use crate::engine::batch::{Op, WriteBatch, check_key};
+use crate::engine::options::WriteOptions;
+use crate::engine::range::KeyRange;
+use crate::engine::stats::Stats;
+use crate::engine::value::Value;
+use crate::engine::{Cursor, KvsEngine, KvsRead, Snapshot};
+use crate::error::{Error, Result};
+use parking_lot::RwLock;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+type Map = BTreeMap<Vec<u8>, Arc<[u8]>>;
+
+/// A sorted map behind a lock. Keeps everything of the contract but durability: nothing outlives it.
+///
+/// A snapshot shares the map; the first write beside one copies the map's tree, not its values. That
+/// is what makes it the model, and no engine for large data.
+#[derive(Debug, Default)]
+pub struct Memory {
+    state: RwLock<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    map: Arc<Map>,
+    /// Sets and removals so far.
+    seqno: u64,
+}
+
+impl Memory {
+    /// An empty store.
+    pub fn new() -> Memory {
+        Memory::default()
+    }
+
+    fn past(&self) -> Past {
+        Past(self.state.read().map.clone())
+    }
+}
+
+impl KvsRead for Memory {
+    fn get(&self, key: &[u8]) -> Result<Option<Value>> {
+        Ok(self.state.read().map.get(key).map(|value| Value::from(&value[..])))
+    }
+
+    fn cursor(&self, range: KeyRange) -> Result<Box<dyn Cursor + '_>> {
+        Ok(Box::new(MapCursor::new(self.past(), range)))
+    }
+}
+
+impl KvsEngine for Memory {
+    fn write(&self, batch: WriteBatch, _: &WriteOptions) -> Result<()> {
+        batch.validate()?;
+        let state = &mut *self.state.write();
+        let map = Arc::make_mut(&mut state.map);
+        for op in batch.iter() {
+            match op {
+                Op::Set(key, value) => _ = map.insert(key.to_vec(), value.into()),
+                Op::Remove(key) => _ = map.remove(key),
+            }
+        }
+        state.seqno += batch.len() as u64;
+        Ok(())
+    }
+
+    fn swap(&self, key: &[u8], value: Option<&[u8]>) -> Result<Option<Value>> {
+        check_key(key)?;
+        let mut batch = WriteBatch::new();
+        match value {
+            Some(value) => batch.set(key, value),
+            None => batch.remove(key),
+        }
+        batch.validate()?;
+        let state = &mut *self.state.write();
+        let old = match value {
+            None if !state.map.contains_key(key) => return Ok(None),
+            None => Arc::make_mut(&mut state.map).remove(key),
+            Some(value) => Arc::make_mut(&mut state.map).insert(key.to_vec(), value.into()),
+        };
+        state.seqno += 1;
+        Ok(old.map(|value| Value::from(&value[..])))
+    }
+
+    fn remove(&self, key: &[u8]) -> Result<bool> {
+        Ok(self.swap(key, None)?.is_some())
+    }
+
+    fn snapshot(&self) -> Result<Snapshot> {
+        Ok(Snapshot::new(Arc::new(self.past())))
+    }
+
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn compact(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn checkpoint(&self, _: &Path) -> Result<()> {
+        Err(Error::invalid("the memory engine keeps nothing on disk; use export"))
+    }
+
+    fn stats(&self) -> Result<Stats> {
+        let state = self.state.read();
+        let bytes = state.map.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum();
+        let (keys, seqno) = (state.map.len() as u64, state.seqno);
+        Ok(Stats { engine: "memory", keys, seqno, memory_bytes: bytes, ..Stats::default() })
+    }
+}
+
+/// The map as it was.
+#[derive(Clone)]
+struct Past(Arc<Map>);
+
+impl KvsRead for Past {
+    fn get(&self, key: &[u8]) -> Result<Option<Value>> {
+        Ok(self.0.get(key).map(|value| Value::from(&value[..])))
+    }
+
+    fn cursor(&self, range: KeyRange) -> Result<Box<dyn Cursor + '_>> {
+        Ok(Box::new(MapCursor::new(self.clone(), range)))
+    }
+}
+
+/// Stands on a key of the map, and looks up its neighbours.
+struct MapCursor {
+    past: Past,
+    range: KeyRange,
+    at: Option<(Vec<u8>, Arc<[u8]>)>,
+}
+
+impl MapCursor {
+    fn new(past: Past, range: KeyRange) -> MapCursor {
+        MapCursor { past, range, at: None }
+    }
+
+    /// Stands on the first key of `part`, or its last if `part` is reversed.
+    fn stand(&mut self, part: KeyRange) {
+        // The standard library's map panics on an empty range whose bounds are crossed.
+        let (low, high) = (part.start.as_ref().map(|k| &k[..]), part.end.as_ref().map(|k| &k[..]));
+        let found = if is_crossed(low, high) {
+            None
+        } else if part.direction == crate::engine::range::Direction::Forward {
+            self.past.0.range::<[u8], _>((low, high)).next()
+        } else {
+            self.past.0.range::<[u8], _>((low, high)).next_back()
+        };
+        self.at = found.map(|(key, value)| (key.clone(), value.clone()));
+    }
+}
+
+fn is_crossed(low: std::ops::Bound<&[u8]>, high: std::ops::Bound<&[u8]>) -> bool {
+    use std::ops::Bound::{Excluded, Included, Unbounded};
+    match (low, high) {
+        (Unbounded, _) | (_, Unbounded) => false,
+        (Included(low), Included(high)) => low > high,
+        (Included(low) | Excluded(low), Included(high) | Excluded(high)) => low >= high,
+    }
+}
+
+impl Cursor for MapCursor {
+    fn seek_to_first(&mut self) -> Result<()> {
+        self.stand(self.range.clone());
+        Ok(())
+    }
+
+    fn seek_to_last(&mut self) -> Result<()> {
+        self.stand(self.range.clone().reverse());
+        Ok(())
+    }
+
+    fn seek(&mut self, key: &[u8]) -> Result<()> {
+        self.stand(KeyRange::of::<&[u8]>(key..).intersect(self.range.clone()));
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<()> {
+        if let Some((key, _)) = self.at.take() {
+            use std::ops::Bound::{Excluded, Unbounded};
+            self.stand(KeyRange::of((Excluded(key), Unbounded)).intersect(self.range.clone()));
+        }
+        Ok(())
+    }
+
+    fn prev(&mut self) -> Result<()> {
+        if let Some((key, _)) = self.at.take() {
+            self.stand(KeyRange::of(..key).reverse().intersect(self.range.clone()));
+        }
+        Ok(())
+    }
+
+    fn valid(&self) -> bool {
+        self.at.is_some()
+    }
+
+    fn key(&self) -> &[u8] {
+        &self.at.as_ref().expect("the caller checked that the cursor is valid").0
+    }
+
+    fn value(&mut self) -> Result<&[u8]> {
+        Ok(&self.at.as_ref().expect("the caller checked that the cursor is valid").1)
+    }
+}
