@@ -3,7 +3,7 @@
 
 use crate::engine::batch::{Op, WriteBatch, check_key};
 use crate::engine::options::WriteOptions;
-use crate::engine::range::KeyRange;
+use crate::engine::range::{Direction, KeyRange};
 use crate::engine::stats::Stats;
 use crate::engine::value::Value;
 use crate::engine::{Cursor, KvsEngine, KvsRead, Snapshot};
@@ -148,6 +148,8 @@ struct MapCursor {
 
 impl MapCursor {
     fn new(past: Past, range: KeyRange) -> MapCursor {
+        // A cursor goes both ways, whatever a scan of its range would do.
+        let range = KeyRange { direction: Direction::Forward, ..range };
         MapCursor { past, range, at: None }
     }
 
@@ -157,7 +159,7 @@ impl MapCursor {
         let (low, high) = (part.start.as_ref().map(|k| &k[..]), part.end.as_ref().map(|k| &k[..]));
         let found = if is_crossed(low, high) {
             None
-        } else if part.direction == crate::engine::range::Direction::Forward {
+        } else if part.direction == Direction::Forward {
             self.past.map.range::<[u8], _>((low, high)).next()
         } else {
             self.past.map.range::<[u8], _>((low, high)).next_back()

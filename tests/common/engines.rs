@@ -74,7 +74,13 @@ macro_rules! on_every_engine {
     ($behaviours:tt) => {
         on_engine!(memory, MEMORY, $behaviours);
         on_engine!(metered, METERED, $behaviours);
+        on_every_kept_engine!($behaviours);
     };
+}
+
+/// Makes each behaviour a test on each engine whose stores outlive their closing.
+macro_rules! on_every_kept_engine {
+    ($behaviours:tt) => {};
 }
 
 macro_rules! on_engine {
