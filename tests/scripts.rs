@@ -35,16 +35,7 @@ macro_rules! scripts {
     };
 }
 
-scripts![
-    batches,
-    cursors,
-    empty_and_odd_bytes,
-    long_values,
-    ranges,
-    reopening,
-    single_keys,
-    snapshots,
-];
+scripts![batches, cursors, empty_and_odd_bytes, long_values, ranges, reopening, single_keys, snapshots,];
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/scripts")
@@ -115,7 +106,8 @@ impl<'a> Script<'a> {
             if said.is_empty() {
                 said.push("ok".into());
             }
-            let rule = if commands.is_empty() { String::new() } else { format!("\n---\n{}", said.join("\n")) };
+            let rule =
+                if commands.is_empty() { String::new() } else { format!("\n---\n{}", said.join("\n")) };
             blocks.push(lines.join("\n") + &rule);
         }
         blocks.join("\n\n") + "\n"

@@ -140,8 +140,7 @@ impl Store {
 
     pub(crate) fn with_settings(setup: &Setup, settings: Settings) -> Store {
         let (disk, root, temp) = setup.disk.make();
-        let mut store =
-            Store { setup: setup.clone(), settings, root, disk, engine: None, _temp: temp };
+        let mut store = Store { setup: setup.clone(), settings, root, disk, engine: None, _temp: temp };
         store.engine = Some(store.open_at(&store.path()).expect("a fresh store opens"));
         store
     }

@@ -155,12 +155,7 @@ impl Session {
         }
     }
 
-    fn walk(
-        &self,
-        read: &(impl KvsRead + ?Sized),
-        range: &KeyRange,
-        moves: &[Move],
-    ) -> Result<Vec<String>> {
+    fn walk(&self, read: &(impl KvsRead + ?Sized), range: &KeyRange, moves: &[Move]) -> Result<Vec<String>> {
         let mut cursor = read.cursor(range.clone())?;
         let mut said = Vec::new();
         for step in moves {

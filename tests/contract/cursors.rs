@@ -1,9 +1,7 @@
 //! Cursors: both ways, within bounds, over a past that does not change.
 
 use crate::common::engines::Store;
-use crate::common::words::{
-    Pair, Random, at, every_range, fill, fill_many, key, pairs, text, value, write,
-};
+use crate::common::words::{Pair, Random, at, every_range, fill, fill_many, key, pairs, text, value, write};
 use kvs::engine::range::KeyRange;
 use kvs::engine::{Cursor, KvsEngine};
 

@@ -180,7 +180,8 @@ fn keys_that_begin_alike_are_different(store: &dyn KvsEngine) {
 fn a_value_that_looks_like_a_record_is_a_value(store: &mut Store) {
     store.set(b"first", b"x").unwrap();
     let files: Vec<u8> = store.image().into_iter().flat_map(|(_, bytes)| bytes).collect();
-    let lookalikes: [&[u8]; 5] = [b"bitcask_tombstone", b"KVSSTORE", b"\0\0\0\0\0\0\0\0", b"TOMBSTONE", &files];
+    let lookalikes: [&[u8]; 5] =
+        [b"bitcask_tombstone", b"KVSSTORE", b"\0\0\0\0\0\0\0\0", b"TOMBSTONE", &files];
     for (i, lookalike) in lookalikes.iter().enumerate() {
         store.set(&key(i), lookalike).unwrap();
     }
@@ -244,8 +245,12 @@ fn a_key_one_too_long_is_not_there(store: &dyn KvsEngine) {
 
 fn values_of_many_lengths_come_back(store: &mut Store) {
     let around = |n: usize| n.saturating_sub(20)..n + 20;
-    let lens: Vec<_> =
-        (0..260).chain(around(4096)).chain(around(8192)).chain(around(32_768)).chain(around(65_536)).collect();
+    let lens: Vec<_> = (0..260)
+        .chain(around(4096))
+        .chain(around(8192))
+        .chain(around(32_768))
+        .chain(around(65_536))
+        .collect();
     for &len in &lens {
         store.set(&key(len), &value(len, len, 1)).unwrap();
     }

@@ -1,9 +1,7 @@
 //! Opening: what was written is there again, one writer at a time, and never the wrong engine.
 
 use crate::common::engines::Store;
-use crate::common::words::{
-    expect_many, fill, fill_many, get, key, pairs, some, text, value, write,
-};
+use crate::common::words::{expect_many, fill, fill_many, get, key, pairs, some, text, value, write};
 use kvs::engine::KvsEngine;
 use kvs::engine::kind::EngineKind;
 use kvs::engine::options::{Access, OpenOptions};

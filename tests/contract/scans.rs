@@ -1,11 +1,9 @@
 //! Scans: a cursor as an iterator.
 
 use crate::common::engines::Store;
-use crate::common::words::{
-    Random, every_range, fill, fill_many, get, key, pairs, text, text_in, value,
-};
-use kvs::engine::range::KeyRange;
+use crate::common::words::{Random, every_range, fill, fill_many, get, key, pairs, text, text_in, value};
 use kvs::engine::KvsEngine;
+use kvs::engine::range::KeyRange;
 use std::collections::BTreeMap;
 
 on_every_engine!([

@@ -2,11 +2,11 @@
 
 use crate::common::engines::Store;
 use crate::common::words::{expect_many, fill, fill_many, get, key, some, text, value, write};
+use kvs::engine::KvsEngine;
 use kvs::engine::batch::WriteBatch;
 use kvs::engine::options::WriteOptions;
 use kvs::engine::range::KeyRange;
 use kvs::engine::value::Value;
-use kvs::engine::KvsEngine;
 
 on_every_engine!([
     stats_name_the_engine_and_fit_into_json,
