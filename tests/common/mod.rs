@@ -1,7 +1,6 @@
 //! What the test files share: the engines that every behaviour runs on, and small words to speak to
 //! a store with.
 
-#![expect(clippy::allow_attributes, reason = "what one test file leaves unused, another uses")]
 #![allow(dead_code, unused_imports, unused_macros, reason = "what one test file leaves unused, another uses")]
 
 #[macro_use]

@@ -230,7 +230,9 @@ fn dump_row(offset: usize, row: &[u8]) -> String {
 /// Bytes as a script writes them.
 pub(crate) fn show(bytes: &[u8]) -> String {
     let period = (1..=4).find(|&period| {
-        bytes.len() >= 16 && bytes.len() % period == 0 && bytes[period..] == bytes[..bytes.len() - period]
+        bytes.len() >= 16
+            && bytes.len().is_multiple_of(period)
+            && bytes[period..] == bytes[..bytes.len() - period]
     });
     match period {
         Some(period) => format!("{}*{}", escape(&bytes[..period]), bytes.len() / period),

@@ -149,7 +149,7 @@ fn snapshots_may_go_in_any_order(store: &dyn KvsEngine) {
     random.shuffle(&mut held);
     let now = text(store);
     while held.pop().is_some() {
-        if held.len() % 4 == 0 {
+        if held.len().is_multiple_of(4) {
             store.compact().unwrap();
         }
         for (past, then) in &held {
