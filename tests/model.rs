@@ -8,7 +8,7 @@
 #[macro_use]
 mod common;
 
-use common::engines::{MEMORY, METERED, Settings, Setup, Store};
+use common::engines::{BITCASK, BITCASK_OS, MEMORY, METERED, Settings, Setup, Store};
 use common::script::{Command, Look, Move, Session, Step};
 use kvs::engine::batch::{Op, WriteBatch};
 use kvs::engine::kind::EngineKind;
@@ -41,7 +41,14 @@ struct History {
 /// The engine's options that histories vary: each is left alone or gets one of these values.
 fn knobs(kind: EngineKind) -> &'static [(&'static str, &'static [&'static str])] {
     match kind {
-        EngineKind::Memory | EngineKind::Bitcask | EngineKind::Lsm => &[],
+        EngineKind::Memory | EngineKind::Lsm => &[],
+        EngineKind::Bitcask => &[
+            ("segment_bytes", &["4096", "8192", "64KiB", "1MiB"]),
+            ("merge_garbage_ratio", &["0.05", "0.3", "0.95", "1"]),
+            ("max_open_segments", &["1", "2", "8"]),
+            ("mmap", &["true", "false"]),
+            ("hints", &["true", "false"]),
+        ],
     }
 }
 
@@ -191,9 +198,9 @@ fn script(setup: &Setup, history: &History) -> String {
 }
 
 /// Fails with a script if any history tells the engine from the model.
-fn agrees_with_the_model(setup: &Setup) {
-    let cases = number("KVS_MODEL_CASES", u64::from(CASES)) as u32;
-    let store = |settings: &Settings| Store::with_settings(setup, settings.clone());
+fn agrees_with_the_model(setup: &Setup, cases: u32) {
+    let cases = number("KVS_MODEL_CASES", cases.into()) as u32;
+    let store = |settings: &Settings| Store::with_settings(setup, settings);
     if let Some((history, reason)) = search(setup.kind, cases, store) {
         let seed = number("KVS_MODEL_SEED", SEED);
         panic!("seed {seed}, {}: {reason}\n\nas a script:\n\n{}", setup.name, script(setup, &history));
@@ -202,7 +209,18 @@ fn agrees_with_the_model(setup: &Setup) {
 
 #[test]
 fn metered_agrees_with_the_model() {
-    agrees_with_the_model(&METERED);
+    agrees_with_the_model(&METERED, CASES);
+}
+
+#[test]
+fn bitcask_agrees_with_the_model() {
+    agrees_with_the_model(&BITCASK, CASES);
+}
+
+/// On a real disk, with its merges on a thread.
+#[test]
+fn bitcask_os_agrees_with_the_model() {
+    agrees_with_the_model(&BITCASK_OS, CASES / 5);
 }
 
 /// An engine with a bug: a removal in a batch is lost if a set of the same batch went before it.

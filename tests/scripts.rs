@@ -97,7 +97,7 @@ impl<'a> Script<'a> {
 
     /// Runs it on one engine; returns what the file should look like.
     fn run(&self, setup: &Setup) -> String {
-        let settings = if setup.is_kept() { self.settings.clone() } else { Settings::new() };
+        let settings = if setup.is_kept() { &self.settings[..] } else { &[] };
         let mut session = Session::new(Store::with_settings(setup, settings));
         let mut blocks = vec![self.header.join("\n")];
         for lines in &self.blocks {

@@ -10,6 +10,8 @@ use kvs::engine::kind::EngineKind;
 use kvs::engine::metered::Metered;
 use kvs::engine::options::OpenOptions;
 use kvs::error::Result;
+use kvs::vfs::memory::image::Image;
+use kvs::vfs::memory::{Record, SimDisk};
 use kvs::vfs::os::OsDisk;
 use kvs::vfs::{Cause, DirEntry, Vfs, read_exact_at};
 use kvs::worker::Schedule;
@@ -59,6 +61,18 @@ pub(crate) const MEMORY: Setup = PLAIN;
 
 pub(crate) const METERED: Setup = Setup { name: "metered", meter: Meter::Upper, ..PLAIN };
 
+const TINY: &[(&str, &str)] = &[("segment_bytes", "4096"), ("max_open_segments", "2")];
+
+pub(crate) const BITCASK: Setup = Setup { name: "bitcask", kind: EngineKind::Bitcask, ..PLAIN };
+
+/// Everything small, so that a short test rotates, merges, and closes files that it still reads.
+pub(crate) const BITCASK_TINY: Setup = Setup { name: "bitcask_tiny", settings: TINY, ..BITCASK };
+
+pub(crate) const BITCASK_OS: Setup = Setup { name: "bitcask_os", disk: Disk::Os, ..BITCASK };
+
+pub(crate) const BITCASK_OS_TINY: Setup =
+    Setup { name: "bitcask_os_tiny", disk: Disk::Os, ..BITCASK_TINY };
+
 impl Setup {
     /// Whether a store of it outlives its closing.
     pub(crate) fn is_kept(&self) -> bool {
@@ -67,7 +81,7 @@ impl Setup {
 }
 
 /// All setups, to be found by name.
-pub(crate) const ALL: &[Setup] = &[MEMORY, METERED];
+pub(crate) const ALL: &[Setup] = &[MEMORY, METERED, BITCASK, BITCASK_TINY, BITCASK_OS, BITCASK_OS_TINY];
 
 /// Makes each behaviour a test on each engine.
 macro_rules! on_every_engine {
@@ -80,7 +94,12 @@ macro_rules! on_every_engine {
 
 /// Makes each behaviour a test on each engine whose stores outlive their closing.
 macro_rules! on_every_kept_engine {
-    ($behaviours:tt) => {};
+    ($behaviours:tt) => {
+        on_engine!(bitcask, BITCASK, $behaviours);
+        on_engine!(bitcask_tiny, BITCASK_TINY, $behaviours);
+        on_engine!(bitcask_os, BITCASK_OS, $behaviours);
+        on_engine!(bitcask_os_tiny, BITCASK_OS_TINY, $behaviours);
+    };
 }
 
 macro_rules! on_engine {
@@ -134,11 +153,13 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new(setup: &Setup) -> Store {
-        let settings = setup.settings.iter().map(|(name, value)| (name.to_string(), value.to_string()));
-        Store::with_settings(setup, settings.collect())
+        Store::with_settings(setup, &[])
     }
 
-    pub(crate) fn with_settings(setup: &Setup, settings: Settings) -> Store {
+    /// With more settings, that win over those of the setup.
+    pub(crate) fn with_settings(setup: &Setup, more: &[(String, String)]) -> Store {
+        let own = setup.settings.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        let settings = own.chain(more.iter().cloned()).collect();
         let (disk, root, temp) = setup.disk.make();
         let mut store = Store { setup: setup.clone(), settings, root, disk, engine: None, _temp: temp };
         store.engine = Some(store.open_at(&store.path()).expect("a fresh store opens"));
@@ -264,7 +285,10 @@ impl Disk {
     /// A disk, and a directory on it that is there and empty.
     fn make(self) -> (Arc<dyn Vfs>, PathBuf, Option<TempDir>) {
         match self {
-            Disk::Simulated => (Arc::new(OsDisk), PathBuf::from("/"), None),
+            Disk::Simulated => {
+                let disk = SimDisk::from_image(&Image::default(), Record::Off);
+                (Arc::new(disk), PathBuf::from("/"), None)
+            },
             Disk::Os => {
                 let temp = tempfile::tempdir().expect("there is room for a temporary directory");
                 (Arc::new(OsDisk), temp.path().to_path_buf(), Some(temp))
