@@ -3,5 +3,6 @@
 pub mod codec;
 pub mod engine;
 pub mod error;
+pub mod record;
 pub mod vfs;
 pub mod worker;
