@@ -301,7 +301,9 @@ impl KvsEngine for Bitcask {
         let next_seqno = self.store.seal_active()?;
         let mut segments = self.store.index.view.load().by_age();
         segments.retain(|segment| segment.sealed().is_some_and(|sealed| sealed.last_seqno < next_seqno));
-        checkpoint::write(&self.store.shelf, &dir, &segments, self.store.take_number()?, next_seqno)
+        let number = self.store.take_number()?;
+        let identity = Identity { engine: NAME.into(), store_id: self.store.shelf.store_id };
+        checkpoint::write(&self.store.shelf, &dir, &segments, number, next_seqno, &identity)
     }
 
     fn stats(&self) -> Result<Stats> {
