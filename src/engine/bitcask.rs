@@ -717,7 +717,7 @@ impl Store {
         }
         let mut reader = LogReader::open(&file, len, segment.header())?;
         let mut hint = HintBuilder::default();
-        while let Some((offset, record)) = reader.next()? {
+        while let Some((offset, record)) = reader.next_record()? {
             let Some(entry) = Entry::decode(&record) else { continue };
             let (key, len) = (entry.op.key(), record.len as u32);
             let place = Place { segment: segment.number as u32, offset: offset as u32, len };

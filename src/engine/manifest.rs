@@ -129,7 +129,7 @@ pub fn read<F: Serialize + DeserializeOwned + Clone>(dir: &Dir, store_id: u64) -
     let mut reader = LogReader::open(&file, file.len(), header)?;
     let mut files = Files { live: BTreeMap::new(), next_number: 1 };
     let mut edits = 0;
-    while let Some((offset, record)) = reader.next()? {
+    while let Some((offset, record)) = reader.next_record()? {
         let edit = (record.kind == EDIT).then(|| Edit::decode(record.payload)).flatten();
         let edit = edit.ok_or_else(|| file.corruption(offset, "a valid record that is no edit"))?;
         files.apply(&edit).map_err(|reason| file.corruption(offset, reason))?;

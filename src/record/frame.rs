@@ -165,12 +165,11 @@ pub fn record_len(bytes: &[u8], limit: u64) -> Result<usize, Bad> {
     Shape::read(bytes, limit).map(|shape| shape.len)
 }
 
-/// What a record that begins with `bytes` says was durable, and its length, before its checksum is
-/// looked at: what a search for a later witness asks at every offset.
+/// What a record that begins with `bytes` says was durable, before its checksum is looked at: what a
+/// search for a later witness asks at every offset.
 #[inline]
-pub fn claim(bytes: &[u8], limit: u64) -> Option<(u64, usize)> {
-    let shape = Shape::read(bytes, limit).ok()?;
-    Some((shape.synced?, shape.len))
+pub fn claim(bytes: &[u8], limit: u64) -> Option<u64> {
+    Shape::read(bytes, limit).ok()?.synced
 }
 
 /// Reads the record that begins at `offset` of the log with this salt. `bytes` may go on behind it.

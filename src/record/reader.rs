@@ -66,7 +66,7 @@ impl<'f> LogReader<'f> {
 
     /// The next record and its offset; `None` at the end of the last whole group. `Close` records are
     /// passed over.
-    pub fn next(&mut self) -> Result<Option<(u64, Record<'_>)>> {
+    pub fn next_record(&mut self) -> Result<Option<(u64, Record<'_>)>> {
         loop {
             if self.position >= self.verified && !self.verify_group()? {
                 return Ok(None);
@@ -186,13 +186,9 @@ impl<'f> LogReader<'f> {
             let limit = self.window.len - at;
             let bytes = self.window.bytes(at, MAX_OVERHEAD)?;
             // A record can not say more than what stood before it: nearly all offsets fail here.
-            match frame::claim(bytes, limit) {
-                Some((claim, _)) if claim > x && claim <= at => {
-                    if self.window.checked(at, self.salt)?.is_ok() {
-                        return Ok(Some(at));
-                    }
-                }
-                _ => {}
+            let is_candidate = frame::claim(bytes, limit).is_some_and(|claim| claim > x && claim <= at);
+            if is_candidate && self.window.checked(at, self.salt)?.is_ok() {
+                return Ok(Some(at));
             }
             at += 1;
         }

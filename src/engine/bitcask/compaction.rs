@@ -286,7 +286,7 @@ impl Copier<'_> {
             file.map(len);
         }
         let mut reader = LogReader::open(&file, len, input.header())?;
-        while let Some((offset, record)) = reader.next()? {
+        while let Some((offset, record)) = reader.next_record()? {
             let entry = Entry::decode(&record)
                 .ok_or_else(|| file.corruption(offset, "a valid record that is neither set nor delete"))?;
             let place = Place { segment: input.number as u32, offset: offset as u32, len: record.len as u32 };

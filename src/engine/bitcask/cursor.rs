@@ -159,7 +159,7 @@ impl<'a> BitcaskCursor<'a> {
             let past = self.pinned.past();
             // The keydir first, the history second: see [`crate::engine::bitcask::history`].
             let page = past.index.keydir.page(&part, self.page_len);
-            let last = (!page.is_last && page.len() > 0).then(|| page.key(page.len() - 1).to_vec());
+            let last = (!page.is_last && !page.is_empty()).then(|| page.key(page.len() - 1).to_vec());
             let covered = covered(part.clone(), last.clone());
             let notes = past.index.history.look_in(past.moment, &covered);
             self.row = Row::merge(&page, notes, part.direction);

@@ -136,7 +136,7 @@ fn check_leftover(shelf: &Shelf, number: u64, next_number: u64) -> Result<()> {
     let file = shelf.dir.open(&filename::segment(number), Cause::Recovery)?;
     let header = Header { store_id: shelf.store_id, number, kind: Origin::Log.log_kind() };
     let Ok(mut reader) = LogReader::open(&file, file.len(), header) else { return Ok(()) };
-    match reader.next()? {
+    match reader.next_record()? {
         None => Ok(()),
         Some(_) => Err(Error::corruption(
             &shelf.dir.join(MANIFEST),
@@ -241,7 +241,7 @@ impl Loader<'_> {
 
     /// Applies every record of a log to the keydir.
     fn apply(&mut self, reader: &mut LogReader<'_>, segment: &Arc<Segment>, file: &File) -> Result<()> {
-        while let Some((offset, record)) = reader.next()? {
+        while let Some((offset, record)) = reader.next_record()? {
             let entry = Entry::decode(&record)
                 .ok_or_else(|| file.corruption(offset, "a valid record that is neither set nor delete"))?;
             if entry.seqno < segment.first_seqno {
