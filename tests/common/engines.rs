@@ -70,8 +70,7 @@ pub(crate) const BITCASK_TINY: Setup = Setup { name: "bitcask_tiny", settings: T
 
 pub(crate) const BITCASK_OS: Setup = Setup { name: "bitcask_os", disk: Disk::Os, ..BITCASK };
 
-pub(crate) const BITCASK_OS_TINY: Setup =
-    Setup { name: "bitcask_os_tiny", disk: Disk::Os, ..BITCASK_TINY };
+pub(crate) const BITCASK_OS_TINY: Setup = Setup { name: "bitcask_os_tiny", disk: Disk::Os, ..BITCASK_TINY };
 
 impl Setup {
     /// Whether a store of it outlives its closing.
@@ -288,7 +287,7 @@ impl Disk {
             Disk::Simulated => {
                 let disk = SimDisk::from_image(&Image::default(), Record::Off);
                 (Arc::new(disk), PathBuf::from("/"), None)
-            },
+            }
             Disk::Os => {
                 let temp = tempfile::tempdir().expect("there is room for a temporary directory");
                 (Arc::new(OsDisk), temp.path().to_path_buf(), Some(temp))

@@ -168,7 +168,7 @@ fn compaction_beside_readers_and_writers_loses_nothing(store: &mut Store) {
         |i| engine.set(&key(i as usize % 100), &value(i as usize % 100, 200, 0)).unwrap(),
         || {
             let mut random = Random::new(1);
-            for _ in 0..20 {
+            for _ in 0..3 {
                 engine.compact().unwrap();
                 for _ in 0..20 {
                     let i = random.below(100);
