@@ -23,6 +23,7 @@ on_every_engine!([
     compact_reclaims_what_was_removed,
     compact_keeps_what_was_written_after_the_last_one,
     compact_does_not_bring_back_the_dead,
+    a_removal_outlives_the_merge_of_the_file_it_is_in,
     reads_and_writes_go_on_after_compaction,
     everything_shows_itself_for_debugging,
 ]);
@@ -193,6 +194,27 @@ fn compact_does_not_bring_back_the_dead(store: &mut Store) {
         assert_eq!(store.scan(KeyRange::of(..key(200))).unwrap().count(), 0);
         assert_eq!(store.stats().unwrap().keys, 100);
         store.compact().unwrap();
+        store.reopen();
+    }
+}
+
+/// The removed value lies in an old file that is not worth a merge, for most of it is still needed; the
+/// removal in a young one that is merged early, for its neighbours are overwritten again and again.
+fn a_removal_outlives_the_merge_of_the_file_it_is_in(store: &mut Store) {
+    let is_doomed = |i: usize| i % 10 == 3;
+    fill_many(&**store, 200, 100, 1);
+    // What is written about the old file when it is closed knows of no removal.
+    store.reopen();
+    for i in (0..200).filter(|&i| is_doomed(i)) {
+        store.remove(&key(i)).unwrap();
+        for round in 0..20 {
+            store.set(b"busy", &value(i, 200, round)).unwrap();
+        }
+    }
+    for _ in 0..2 {
+        let found = store.scan(KeyRange::prefix("key")).unwrap().map(|pair| pair.unwrap().0.to_vec());
+        let expected: Vec<_> = (0..200).filter(|&i| !is_doomed(i)).map(key).collect();
+        assert_eq!(found.collect::<Vec<_>>(), expected);
         store.reopen();
     }
 }
