@@ -35,7 +35,18 @@ macro_rules! scripts {
     };
 }
 
-scripts![batches, cursors, empty_and_odd_bytes, long_values, ranges, reopening, single_keys, snapshots,];
+scripts![
+    batches,
+    bitcask_files,
+    bitcask_merge,
+    cursors,
+    empty_and_odd_bytes,
+    long_values,
+    ranges,
+    reopening,
+    single_keys,
+    snapshots,
+];
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/scripts")

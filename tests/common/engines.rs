@@ -193,6 +193,11 @@ impl Store {
         self.setup.is_kept()
     }
 
+    /// Whether nothing goes on in it between two calls.
+    pub(crate) fn is_inline(&self) -> bool {
+        self.setup.disk.schedule() == Schedule::Inline
+    }
+
     /// A handle of its own, as threads share it.
     pub(crate) fn engine(&self) -> Arc<dyn KvsEngine> {
         self.engine.clone().expect("the store is open")

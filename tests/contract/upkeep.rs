@@ -13,6 +13,7 @@ on_every_engine!([
     stats_count_the_keys,
     reading_does_not_grow_the_seqno,
     stats_of_bytes_add_up,
+    stats_are_the_same_after_opening,
     a_sound_store_is_not_poisoned,
     sync_is_there_for_every_state,
     a_durable_write_is_there_at_once,
@@ -74,6 +75,22 @@ fn stats_of_bytes_add_up(store: &mut Store) {
             }
         }
         store.reopen();
+    }
+}
+
+/// What is counted while writing is what is found while reading it back.
+fn stats_are_the_same_after_opening(store: &mut Store) {
+    fill_many(&**store, 100, 100, 1);
+    fill_many(&**store, 50, 100, 2);
+    for i in (0..100).step_by(3) {
+        store.remove(&key(i)).unwrap();
+    }
+    for _ in 0..3 {
+        let before = store.stats().unwrap();
+        store.reopen();
+        let after = store.stats().unwrap();
+        assert_eq!((after.keys, after.live_bytes), (before.keys, before.live_bytes));
+        store.compact().unwrap();
     }
 }
 
