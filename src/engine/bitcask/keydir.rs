@@ -31,7 +31,7 @@ use std::ops::Bound;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// How many shards there are. Part of the hint format: it sorts by them.
-pub const SHARDS: usize = 64;
+pub const SHARDS: usize = 16;
 
 /// Bytes of an arena's chunk. A key that needs more gets a chunk of its own.
 const CHUNK: usize = 1 << 16;
