@@ -18,8 +18,6 @@
 //!
 //! The directory of a store is the same whether the library opens it or the command `kvs` does.
 
-
-
 pub mod codec;
 pub mod engine;
 pub mod error;
