@@ -10,6 +10,7 @@
 //! - [`failure`]: what a failure is called, and its exit code.
 
 mod argv;
+mod batch;
 mod encoding;
 mod exists;
 pub mod failure;
@@ -75,6 +76,7 @@ pub(crate) enum Verb {
     Exists(exists::Exists),
     Rm(rm::Rm),
     Scan(scan::Scan),
+    Batch(batch::Batch),
 }
 
 impl Verb {
@@ -86,12 +88,13 @@ impl Verb {
             Verb::Exists(verb) => verb.run(session),
             Verb::Rm(verb) => verb.run(session),
             Verb::Scan(verb) => verb.run(session),
+            Verb::Batch(verb) => verb.run(session),
         }
     }
 }
 
 /// The headings of the help, and the commands below each.
-const HEADINGS: [(&str, &[&str]); 1] = [("Data", &["set", "get", "exists", "rm", "scan"])];
+const HEADINGS: [(&str, &[&str]); 1] = [("Data", &["set", "get", "exists", "rm", "scan", "batch"])];
 
 /// The command as clap knows it, with the commands in groups.
 fn command() -> clap::Command {
