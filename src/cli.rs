@@ -13,12 +13,16 @@ mod argv;
 mod batch;
 mod encoding;
 mod exists;
+mod export;
 pub mod failure;
 mod get;
+mod import;
 mod interrupt;
 mod json;
 mod output;
+mod pairs;
 mod place;
+mod progress;
 mod rm;
 mod scan;
 mod session;
@@ -77,6 +81,8 @@ pub(crate) enum Verb {
     Rm(rm::Rm),
     Scan(scan::Scan),
     Batch(batch::Batch),
+    Import(import::Import),
+    Export(export::Export),
 }
 
 impl Verb {
@@ -89,12 +95,15 @@ impl Verb {
             Verb::Rm(verb) => verb.run(session),
             Verb::Scan(verb) => verb.run(session),
             Verb::Batch(verb) => verb.run(session),
+            Verb::Import(verb) => verb.run(session),
+            Verb::Export(verb) => verb.run(session),
         }
     }
 }
 
 /// The headings of the help, and the commands below each.
-const HEADINGS: [(&str, &[&str]); 1] = [("Data", &["set", "get", "exists", "rm", "scan", "batch"])];
+const HEADINGS: [(&str, &[&str]); 1] =
+    [("Data", &["set", "get", "exists", "rm", "scan", "batch", "import", "export"])];
 
 /// The command as clap knows it, with the commands in groups.
 fn command() -> clap::Command {
