@@ -19,6 +19,7 @@ mod get;
 mod import;
 mod interrupt;
 mod json;
+mod options;
 mod output;
 mod pairs;
 mod place;
@@ -27,8 +28,11 @@ mod rm;
 mod scan;
 mod session;
 mod set;
+mod stats;
 mod stream;
 mod style;
+mod table;
+mod upkeep;
 pub mod voice;
 
 use crate::cli::failure::{Failure, Outcome};
@@ -83,6 +87,11 @@ pub(crate) enum Verb {
     Batch(batch::Batch),
     Import(import::Import),
     Export(export::Export),
+    Stats(stats::StatsVerb),
+    Compact(upkeep::Compact),
+    Sync(upkeep::Sync),
+    Checkpoint(upkeep::Checkpoint),
+    Options(options::Options),
 }
 
 impl Verb {
@@ -97,13 +106,20 @@ impl Verb {
             Verb::Batch(verb) => verb.run(session),
             Verb::Import(verb) => verb.run(session),
             Verb::Export(verb) => verb.run(session),
+            Verb::Stats(verb) => verb.run(session),
+            Verb::Compact(verb) => verb.run(session),
+            Verb::Sync(verb) => verb.run(session),
+            Verb::Checkpoint(verb) => verb.run(session),
+            Verb::Options(verb) => verb.run(session),
         }
     }
 }
 
 /// The headings of the help, and the commands below each.
-const HEADINGS: [(&str, &[&str]); 1] =
-    [("Data", &["set", "get", "exists", "rm", "scan", "batch", "import", "export"])];
+const HEADINGS: [(&str, &[&str]); 2] = [
+    ("Data", &["set", "get", "exists", "rm", "scan", "batch", "import", "export"]),
+    ("Store", &["stats", "compact", "sync", "checkpoint", "options"]),
+];
 
 /// The command as clap knows it, with the commands in groups.
 fn command() -> clap::Command {
