@@ -28,6 +28,7 @@ mod rm;
 mod scan;
 mod session;
 mod set;
+mod shell;
 mod stats;
 mod stream;
 mod style;
@@ -74,6 +75,7 @@ struct Cli {
 enum Command {
     #[command(flatten)]
     Verb(Verb),
+    Shell(shell::Shell),
 }
 
 /// The verbs that work on a store, in a shell as well as alone.
@@ -117,7 +119,7 @@ impl Verb {
 
 /// The headings of the help, and the commands below each.
 const HEADINGS: [(&str, &[&str]); 2] = [
-    ("Data", &["set", "get", "exists", "rm", "scan", "batch", "import", "export"]),
+    ("Data", &["set", "get", "exists", "rm", "scan", "batch", "import", "export", "shell"]),
     ("Store", &["stats", "compact", "sync", "checkpoint", "options"]),
 ];
 
@@ -164,6 +166,7 @@ pub fn run(args: Vec<OsString>) -> Result<Outcome, Failure> {
         interrupt::listen(session.voice.clone());
         let outcome = match cli.command {
             Command::Verb(verb) => verb.run(&mut session),
+            Command::Shell(shell) => shell.run(&mut session),
         };
         // What was printed before a failure is printed.
         let flushed = session.out.flush();
