@@ -19,6 +19,7 @@ mod get;
 mod import;
 mod interrupt;
 mod json;
+mod manual;
 mod options;
 mod output;
 mod pairs;
@@ -76,6 +77,8 @@ enum Command {
     #[command(flatten)]
     Verb(Verb),
     Shell(shell::Shell),
+    Completions(manual::Completions),
+    Man(manual::Man),
 }
 
 /// The verbs that work on a store, in a shell as well as alone.
@@ -118,9 +121,10 @@ impl Verb {
 }
 
 /// The headings of the help, and the commands below each.
-const HEADINGS: [(&str, &[&str]); 2] = [
+const HEADINGS: [(&str, &[&str]); 3] = [
     ("Data", &["set", "get", "exists", "rm", "scan", "batch", "import", "export", "shell"]),
     ("Store", &["stats", "compact", "sync", "checkpoint", "options"]),
+    ("Meta", &["completions", "man"]),
 ];
 
 /// The command as clap knows it, with the commands in groups.
@@ -167,6 +171,8 @@ pub fn run(args: Vec<OsString>) -> Result<Outcome, Failure> {
         let outcome = match cli.command {
             Command::Verb(verb) => verb.run(&mut session),
             Command::Shell(shell) => shell.run(&mut session),
+            Command::Completions(verb) => verb.run(&mut session, command()),
+            Command::Man(verb) => verb.run(&mut session, command()),
         };
         // What was printed before a failure is printed.
         let flushed = session.out.flush();
