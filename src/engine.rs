@@ -33,11 +33,14 @@
 //! [`Durability::Os`]: crate::engine::options::Durability::Os
 
 pub mod batch;
+pub mod bitcask;
+pub mod commit;
 pub mod event;
 pub mod filename;
 pub mod health;
 pub mod identity;
 pub mod kind;
+pub mod manifest;
 pub mod memory;
 pub mod metered;
 pub mod options;

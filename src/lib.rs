@@ -5,5 +5,6 @@ pub mod cli;
 pub mod codec;
 pub mod engine;
 pub mod error;
+pub mod record;
 pub mod vfs;
 pub mod worker;

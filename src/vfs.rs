@@ -16,6 +16,7 @@
 //!    again proves nothing.
 
 pub mod counting;
+pub mod crash;
 pub mod dir;
 pub mod fault;
 pub mod memory;

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | a key | 0 to 65,535 bytes |
 //! | a value | 0 to 512 MiB |
-//! | a batch, all keys and values with a few bytes each | 1 GiB |
+//! | a batch: all keys and values, with 16 bytes a step and their lengths | 1 GiB |
 
 use crate::codec::{self, Reader};
 use crate::error::{Error, Result};
@@ -90,9 +90,9 @@ impl WriteBatch {
         self.count == 0
     }
 
-    /// Bytes of all keys and values, and of what separates them.
+    /// Bytes that it counts as: its keys and values, and 16 for each step.
     pub fn byte_len(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len() + 16 * self.count
     }
 
     /// The steps, in order.
@@ -104,8 +104,8 @@ impl WriteBatch {
     /// Whether every limit is kept; names the one that is not.
     #[inline]
     pub fn validate(&self) -> Result<()> {
-        if self.bytes.len() > MAX_BATCH_BYTES {
-            let len = self.bytes.len();
+        let len = self.byte_len();
+        if len > MAX_BATCH_BYTES {
             return Err(Error::invalid(format!("a batch of {len} bytes; the limit is {MAX_BATCH_BYTES}")));
         }
         for op in self.iter() {

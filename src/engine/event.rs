@@ -19,14 +19,19 @@ pub enum Event {
         /// Bytes behind it.
         dropped_bytes: u64,
     },
-    /// The store is open.
-    Recovered {
-        /// Keys that it holds.
-        keys: u64,
+    /// The sealed files were read.
+    Loaded {
         /// Files read by their hints.
         from_hints: u64,
         /// Files read record by record.
         from_logs: u64,
+    },
+    /// The store is open.
+    Opened {
+        /// Keys that it holds.
+        keys: u64,
+        /// The sequence number of its newest write.
+        seqno: u64,
     },
     /// A hint could not be used, and its log was read instead.
     HintRefused {
@@ -84,9 +89,10 @@ impl fmt::Display for Event {
                 let path = path.display();
                 write!(f, "{path}: {dropped_bytes} bytes of an unfinished write at offset {offset} dropped")
             }
-            Event::Recovered { keys, from_hints, from_logs } => {
-                write!(f, "open: {keys} keys, {from_hints} files by hint, {from_logs} by log")
+            Event::Loaded { from_hints, from_logs } => {
+                write!(f, "sealed files: {from_hints} read by hint, {from_logs} by log")
             }
+            Event::Opened { keys, seqno } => write!(f, "open: {keys} keys, newest write {seqno}"),
             Event::HintRefused { path, reason } => {
                 write!(f, "{}: not used ({reason}); the log is read instead", path.display())
             }

@@ -1,6 +1,8 @@
 //! Which engine: by name, by looking at a directory, and opened. The only file that knows them all.
 
 use crate::engine::KvsEngine;
+use crate::engine::bitcask::Bitcask;
+use crate::engine::bitcask::options::BitcaskOptions;
 use crate::engine::identity::Identity;
 use crate::engine::memory::Memory;
 use crate::engine::options::{OpenOptions, OptionInfo};
@@ -51,11 +53,14 @@ impl EngineKind {
         options: OpenOptions,
         settings: &[(String, String)],
     ) -> Result<Arc<dyn KvsEngine>> {
-        let _ = (path, options);
         match self {
             EngineKind::Memory if settings.is_empty() => Ok(Arc::new(Memory::new())),
             EngineKind::Memory => Err(Error::invalid("the memory engine has no options")),
-            EngineKind::Bitcask => Err(Error::invalid("the bitcask engine is not built yet")),
+            EngineKind::Bitcask => {
+                let mut own = BitcaskOptions::default();
+                settings.iter().try_for_each(|(name, value)| own.set(name, value))?;
+                Ok(Arc::new(Bitcask::open(path, options, own)?))
+            }
             EngineKind::Lsm => Err(Error::invalid("the lsm engine is not built yet; use bitcask")),
         }
     }
@@ -63,7 +68,8 @@ impl EngineKind {
     /// The engine's own options, with what they cost.
     pub fn options(self) -> Vec<OptionInfo> {
         match self {
-            EngineKind::Memory | EngineKind::Bitcask | EngineKind::Lsm => Vec::new(),
+            EngineKind::Bitcask => BitcaskOptions::list(),
+            EngineKind::Memory | EngineKind::Lsm => Vec::new(),
         }
     }
 }

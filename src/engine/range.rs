@@ -133,7 +133,7 @@ mod tests {
             KeyRange::of("c"..),
             KeyRange::of(.."c"),
             KeyRange::prefix("c"),
-            KeyRange::of((std::ops::Bound::Excluded("a"), std::ops::Bound::Unbounded)),
+            KeyRange::of::<&str>((std::ops::Bound::Excluded("a"), std::ops::Bound::Unbounded)),
         ];
         for a in &ranges {
             for b in &ranges {

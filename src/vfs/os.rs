@@ -28,15 +28,15 @@ pub struct OsDisk;
 impl Vfs for OsDisk {
     fn create(&self, path: &Path, _: Cause) -> io::Result<Arc<dyn DiskFile>> {
         let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
-        OsFile::new(file)
+        OsFile::share(file)
     }
 
     fn append(&self, path: &Path, _: Cause) -> io::Result<Arc<dyn DiskFile>> {
-        OsFile::new(File::options().read(true).write(true).open(path)?)
+        OsFile::share(File::options().read(true).write(true).open(path)?)
     }
 
     fn open(&self, path: &Path, _: Cause) -> io::Result<Arc<dyn DiskFile>> {
-        OsFile::new(File::open(path)?)
+        OsFile::share(File::open(path)?)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -108,7 +108,7 @@ struct OsFile {
 }
 
 impl OsFile {
-    fn new(file: File) -> io::Result<Arc<dyn DiskFile>> {
+    fn share(file: File) -> io::Result<Arc<dyn DiskFile>> {
         let len = file.metadata()?.len();
         Ok(Arc::new(OsFile { file, len: len.into(), reserved: len.into(), map: OnceLock::new() }))
     }

@@ -1,0 +1,747 @@
+//! Bitcask: append-only segments on the disk, and in memory for every key the place of its value.
+//!
+//! ```text
+//!   set k v ──> commit queue ──> active segment ──> keydir[k] = place
+//!                                (one append)       (one lookup)
+//!   get k ────> keydir[k] ──> place ──> one read of a segment
+//!
+//!   000001.seg  000004.seg  000005.seg        sealed: never change, each with a hint
+//!   000006.seg                                active: grows until it is sealed
+//!   MANIFEST                                  which of them are live
+//!   ENGINE                                    whose directory this is
+//! ```
+//!
+//! Writes are sequential, reads cost one lookup and at most one read of the disk, and opening reads
+//! hints. The price: every key lives in memory, and scans read their values in random order.
+//!
+//! From *Bitcask: A Log-Structured Hash Table for Fast Key/Value Data* (Sheehy and Smith, 2010). Beyond
+//! the paper: atomic batches, snapshots, ordered scans, group commit, a manifest, and merges by garbage
+//! ratio that can prove a tombstone needless.
+//!
+//! Where the LSM tree's memtable remembers the value, Bitcask's keydir remembers a place.
+
+pub mod checkpoint;
+pub mod compaction;
+pub mod cursor;
+pub mod hint;
+pub mod history;
+pub mod index;
+pub mod keydir;
+pub mod options;
+pub mod recover;
+pub mod request;
+pub mod segment;
+pub mod view;
+mod writer;
+
+use crate::engine::batch::{Op, WriteBatch, check_key};
+use crate::engine::bitcask::compaction::{Aim, Facts, Job, Merged, Output};
+use crate::engine::bitcask::cursor::{BitcaskCursor, Past, Pinned};
+use crate::engine::bitcask::hint::{HintBuilder, HintEntry};
+use crate::engine::bitcask::history::History;
+use crate::engine::bitcask::index::Index;
+use crate::engine::bitcask::keydir::{Place, SHARDS};
+use crate::engine::bitcask::options::BitcaskOptions;
+use crate::engine::bitcask::recover::{FIRST_SEGMENT, Purpose, Recovered, may_create, recover};
+use crate::engine::bitcask::request::{Answer, Ask, Request};
+use crate::engine::bitcask::segment::{Entry, Origin, Segment, SegmentMeta, SegmentState, Shelf};
+use crate::engine::bitcask::view::View;
+use crate::engine::bitcask::writer::Writer;
+use crate::engine::commit::Commit;
+use crate::engine::event::{Event, Listener};
+use crate::engine::filename;
+use crate::engine::health::Health;
+use crate::engine::identity::Identity;
+use crate::engine::manifest::{Edit, Manifest};
+use crate::engine::options::{Access, Durability, OpenOptions, WriteOptions};
+use crate::engine::range::KeyRange;
+use crate::engine::stats::{Counter, FileStats, Stats};
+use crate::engine::value::Value;
+use crate::engine::{Cursor, KvsEngine, KvsRead, Snapshot};
+use crate::error::{Error, Result};
+use crate::record::frame::HEADER_LEN;
+use crate::record::reader::LogReader;
+use crate::record::writer::LogWriter;
+use crate::vfs::dir::Dir;
+use crate::vfs::{Cause, DirLock, LockMode};
+use crate::worker::{Schedule, Worker};
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// The name in the identity file.
+pub const NAME: &str = "bitcask";
+
+/// An open Bitcask. Dropping it ends its background work, closes the log in an orderly way and lets
+/// go of the directory; nothing depends on that having happened.
+#[derive(Debug)]
+pub struct Bitcask {
+    // In the order in which they are let go: workers first, the lock last.
+    merger: Worker,
+    syncer: Option<Worker>,
+    store: Arc<Store>,
+    _lock: Box<dyn DirLock>,
+}
+
+/// The engine itself: what workers and the front door share.
+#[derive(Debug)]
+struct Store {
+    options: BitcaskOptions,
+    durability: Durability,
+    listener: Listener,
+    health: Arc<Health>,
+    shelf: Arc<Shelf>,
+    index: Arc<Index>,
+    commit: Commit<Request>,
+    /// The active segment, for the leader and for who rotates; `None` when open for reading only.
+    writer: Mutex<Option<Writer>>,
+    /// Locked after `writer`, where both are.
+    manifest: Mutex<Option<Manifest<SegmentMeta>>>,
+    /// Held by the one merge at a time. Locked before `writer`.
+    merging: Mutex<Merging>,
+    next_number: AtomicU64,
+    /// Set when a merge may be worth it.
+    merge_wanted: AtomicBool,
+    merges: AtomicU64,
+    merge_read_bytes: AtomicU64,
+    merge_written_bytes: AtomicU64,
+    rotations: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Merging {
+    /// Segments in which a merge met damage. They are left alone, for `verify` and `repair`.
+    damaged: BTreeSet<u64>,
+}
+
+// ---- open ----
+
+impl Bitcask {
+    /// Opens the store at `path`, or makes it, as `open.access` says.
+    ///
+    /// Reads the manifest, and of each sealed segment its hint or the segment itself; cuts a torn tail
+    /// off and removes what no manifest names. Costs memory for every key.
+    pub fn open(path: &Path, open: OpenOptions, options: BitcaskOptions) -> Result<Bitcask> {
+        options.validate()?;
+        let dir = Dir::new(open.disk.clone(), path);
+        if open.access == Access::Create && Identity::load(&dir)?.is_none() {
+            dir.create_all()?;
+        } else if dir.list()?.is_none() {
+            return Err(Error::NoStore { path: path.to_path_buf() });
+        }
+        let lock = dir.lock(match open.access {
+            Access::Read => LockMode::Shared,
+            Access::Create | Access::Write => LockMode::Exclusive,
+        })?;
+        // Again, and now nobody can come in between.
+        let identity = match Identity::load(&dir)? {
+            Some(identity) => identity,
+            None if open.access == Access::Create => create(&dir, open.store_id)?,
+            None => return Err(Error::NoStore { path: path.to_path_buf() }),
+        };
+        identity.expect(NAME, &dir)?;
+        let store = Arc::new(Store::open(dir, &identity, &open, options)?);
+        let (merger, syncer) = store.start_workers(&open);
+        if open.access != Access::Read {
+            merger.wake();
+        }
+        Ok(Bitcask { merger, syncer, store, _lock: lock })
+    }
+}
+
+/// Makes an empty store. The identity file comes last: until it is there, the next attempt begins
+/// again.
+fn create(dir: &Dir, store_id: Option<u64>) -> Result<Identity> {
+    may_create(dir)?;
+    let identity = Identity::new(NAME, store_id);
+    let state = SegmentState::Active { durable: 0 };
+    let meta = SegmentMeta { origin: Origin::Log, first_seqno: 1, state };
+    let header = meta.header(identity.store_id, FIRST_SEGMENT);
+    let log = LogWriter::create(dir, &filename::segment(FIRST_SEGMENT), header, Cause::Log)?;
+    log.file().sync()?;
+    // Making the manifest syncs the directory, and with it the segment's name.
+    Manifest::create(dir, identity.store_id, vec![(FIRST_SEGMENT, meta)])?;
+    identity.install(dir)?;
+    Ok(identity)
+}
+
+impl Store {
+    fn open(dir: Dir, identity: &Identity, open: &OpenOptions, options: BitcaskOptions) -> Result<Store> {
+        let listener = open.listener.clone();
+        let health = Arc::new(Health::new(listener.clone()));
+        let shelf = Arc::new(Shelf {
+            dir,
+            health: health.clone(),
+            listener: listener.clone(),
+            store_id: identity.store_id,
+            mmap: options.mmap,
+            max_open: options.max_open_segments,
+            open: Mutex::default(),
+        });
+        let purpose = if open.access == Access::Read { Purpose::Read } else { Purpose::Write };
+        let found = recover(&shelf, options.hints, purpose, options.segment_bytes)?;
+        let next_number = found.manifest.files.next_number;
+        let Recovered { keydir, sealed, active, manifest, last_seqno, leftovers } = found;
+        let segments = sealed.into_iter().chain([active.segment.clone()]).collect();
+        let index =
+            Index { keydir, view: ArcSwap::from_pointee(View::new(segments)), history: History::default() };
+        index.history.lock().visible = last_seqno;
+        let (mut writer, mut kept) = (None, None);
+        if purpose == Purpose::Write {
+            kept = Some(Manifest::resume(&shelf.dir, manifest)?);
+            writer = Some(Writer::resume(active, last_seqno + 1)?);
+            for name in leftovers {
+                // What can not be removed now is harmless, and tried again next time.
+                let path = shelf.dir.join(&name);
+                listener.tell(match shelf.dir.remove(&name) {
+                    Ok(()) => Event::Removed { path },
+                    Err(error) => Event::NotRemoved { path, reason: error.to_string() },
+                });
+            }
+        }
+        listener.tell(Event::Opened { keys: index.keydir.footprint().keys, seqno: last_seqno });
+        Ok(Store {
+            options,
+            durability: open.durability,
+            listener,
+            health,
+            shelf,
+            index: Arc::new(index),
+            commit: Commit::default(),
+            writer: Mutex::new(writer),
+            manifest: Mutex::new(kept),
+            merging: Mutex::default(),
+            next_number: AtomicU64::new(next_number),
+            merge_wanted: AtomicBool::new(false),
+            merges: AtomicU64::new(0),
+            merge_read_bytes: AtomicU64::new(0),
+            merge_written_bytes: AtomicU64::new(0),
+            rotations: AtomicU64::new(0),
+        })
+    }
+
+    /// A worker that merges, and one that syncs where durability has an interval.
+    fn start_workers(self: &Arc<Self>, open: &OpenOptions) -> (Worker, Option<Worker>) {
+        let job = |work: fn(&Store)| {
+            let store = Arc::downgrade(self);
+            move || _ = store.upgrade().map(|store| work(&store))
+        };
+        let on_panic = |what: &'static str| {
+            let store = Arc::downgrade(self);
+            move |panic: String| {
+                let Some(store) = store.upgrade() else { return };
+                store.health.poison(Error::invalid(format!("the background {what} panicked: {panic}")));
+            }
+        };
+        // A reader has nothing to merge or to sync, and needs no threads.
+        let schedule = if open.access == Access::Read { Schedule::Manual } else { open.schedule };
+        let merger = Worker::new("kvs-merge", schedule, None, job(Store::merge_behind), on_panic("merge"));
+        let syncer = match (open.durability, schedule) {
+            (Durability::Interval(every), Schedule::Threads) => {
+                let job = job(|store| _ = store.sync_behind());
+                Some(Worker::new("kvs-sync", schedule, Some(every), job, on_panic("sync")))
+            }
+            _ => None,
+        };
+        (merger, syncer)
+    }
+}
+
+// ---- KvsRead ----
+
+impl KvsRead for Bitcask {
+    fn get(&self, key: &[u8]) -> Result<Option<Value>> {
+        self.store.index.get(key)
+    }
+
+    fn cursor(&self, range: KeyRange) -> Result<Box<dyn Cursor + '_>> {
+        Ok(Box::new(BitcaskCursor::new(Pinned::Owned(Past::hold(&self.store.index)), range)))
+    }
+}
+
+// ---- KvsEngine ----
+
+impl KvsEngine for Bitcask {
+    fn write(&self, batch: WriteBatch, options: &WriteOptions) -> Result<()> {
+        batch.validate()?;
+        let durability = options.durability.unwrap_or(self.store.durability);
+        self.submit(batch, durability, Ask::Nothing).map(|_| ())
+    }
+
+    fn swap(&self, key: &[u8], value: Option<&[u8]>) -> Result<Option<Value>> {
+        match self.submit_one(key, value, Ask::OldValue)? {
+            Answer::Old(value) => Ok(Some(value)),
+            Answer::Nothing | Answer::Absent | Answer::Present => Ok(None),
+        }
+    }
+
+    fn remove(&self, key: &[u8]) -> Result<bool> {
+        Ok(self.submit_one(key, None, Ask::WasThere)? == Answer::Present)
+    }
+
+    fn snapshot(&self) -> Result<Snapshot> {
+        Ok(Snapshot::new(Arc::new(Past::hold(&self.store.index))))
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.submit(WriteBatch::new(), Durability::Always, Ask::Nothing).map(|_| ())
+    }
+
+    fn compact(&self) -> Result<()> {
+        self.store.compact()
+    }
+
+    fn checkpoint(&self, dest: &Path) -> Result<()> {
+        let dir = checkpoint::prepare(&self.store.shelf, dest)?;
+        // No merge in between: the segments that were live stay.
+        let _merging = self.store.merging.lock();
+        let next_seqno = self.store.seal_active()?;
+        let mut segments = self.store.index.view.load().by_age();
+        segments.retain(|segment| segment.sealed().is_some_and(|sealed| sealed.last_seqno < next_seqno));
+        checkpoint::write(&self.store.shelf, &dir, &segments, self.store.take_number()?, next_seqno)
+    }
+
+    fn stats(&self) -> Result<Stats> {
+        self.store.stats()
+    }
+}
+
+impl Bitcask {
+    fn submit_one(&self, key: &[u8], value: Option<&[u8]>, ask: Ask) -> Result<Answer> {
+        check_key(key)?;
+        let mut batch = WriteBatch::with_capacity(key.len() + value.map_or(0, <[u8]>::len) + 16);
+        match value {
+            Some(value) => batch.set(key, value),
+            None => batch.remove(key),
+        }
+        batch.validate()?;
+        self.submit(batch, self.store.durability, ask)
+    }
+
+    #[inline]
+    fn submit(&self, batch: WriteBatch, durability: Durability, ask: Ask) -> Result<Answer> {
+        // Without a thread to sync behind it, an interval has to be no time at all.
+        let is_durable = match durability {
+            Durability::Always => true,
+            Durability::Interval(_) => self.syncer.is_none(),
+            Durability::Os => false,
+        };
+        let store = &*self.store;
+        let request = store.commit.submit(Request::new(batch, is_durable, ask), |group| store.apply(group));
+        if store.merge_wanted.load(Ordering::Relaxed) && store.merge_wanted.swap(false, Ordering::Relaxed) {
+            self.merger.wake();
+        }
+        let died = || Err(Error::invalid("the thread that was to commit this write panicked"));
+        request.outcome.unwrap_or_else(|| died().map_err(|e| store.health.poison(e)))
+    }
+}
+
+// ---- apply ----
+
+impl Store {
+    /// Commits a group, as its leader: one append and at most one sync for all, then the keydir.
+    fn apply(&self, group: &mut [Request]) {
+        let mut writer = self.writer.lock();
+        let result = match &mut *writer {
+            None => Err(Error::ReadOnly),
+            Some(writer) => self.health.check().and_then(|()| {
+                let result = self.append(writer, group);
+                self.health.guard(result)
+            }),
+        };
+        if let Err(error) = result {
+            group.iter_mut().for_each(|request| request.outcome = Some(Err(error.clone())));
+        }
+    }
+
+    fn append(&self, writer: &mut Writer, group: &mut [Request]) -> Result<()> {
+        writer.begin_group();
+        for i in 0..group.len() {
+            let (before, rest) = group.split_at_mut(i);
+            let request = &mut rest[0];
+            self.answer(before, request)?;
+            if request.is_written && writer.is_full_for(&request.batch, self.options.segment_bytes) {
+                self.rotate(writer)?;
+            }
+            if request.is_written {
+                writer.push(&request.batch);
+            }
+        }
+        writer.log.flush()?;
+        if group.iter().any(|request| request.is_durable) {
+            writer.sync()?;
+        } else {
+            writer.write_behind();
+        }
+        self.install(writer, group);
+        Ok(())
+    }
+
+    /// Finds out what a request asks for: in those that the same group writes before it, else in the
+    /// store.
+    fn answer(&self, before: &[Request], request: &mut Request) -> Result<()> {
+        let answer = match (request.ask, request.batch.iter().next()) {
+            (Ask::Nothing, _) | (_, None) => Answer::Nothing,
+            (ask, Some(op)) => {
+                let key = op.key();
+                let earlier = before.iter().rev().filter(|earlier| earlier.is_written);
+                let earlier = earlier.filter_map(|earlier| earlier.last_op(key)).next();
+                let found = match (earlier, ask) {
+                    (Some(Op::Set(_, value)), _) => Some(Some(Value::from(value))),
+                    (Some(Op::Remove(_)), _) => None,
+                    (None, Ask::OldValue) => self.index.get(key)?.map(Some),
+                    (None, _) => self.index.keydir.get(key).map(|_| None),
+                };
+                let is_removal = matches!(op, Op::Remove(_));
+                request.is_written = !(is_removal && found.is_none());
+                match (found, ask) {
+                    (None, _) => Answer::Absent,
+                    (Some(Some(value)), Ask::OldValue) => Answer::Old(value),
+                    (Some(_), _) => Answer::Present,
+                }
+            }
+        };
+        request.outcome = Some(Ok(answer));
+        Ok(())
+    }
+
+    /// Shows a group that is in the log to readers. A snapshot stands before or behind all of it.
+    fn install(&self, writer: &mut Writer, group: &[Request]) {
+        let mut moments = self.index.history.lock();
+        let view = self.index.view.load();
+        let mut places = writer.places().iter();
+        for request in group.iter().filter(|request| request.is_written) {
+            for (op, put) in request.batch.iter().zip(places.by_ref()) {
+                let segment = view.find(put.place.segment).expect("written segments are in the view");
+                match op {
+                    Op::Set(key, _) => {
+                        self.index.set(&moments, &view, key, put.seqno, put.place, segment);
+                    }
+                    Op::Remove(key) => {
+                        self.index.remove(&moments, &view, key, put.seqno, put.place.len, segment);
+                    }
+                }
+            }
+        }
+        moments.visible = writer.last_seqno();
+    }
+
+    /// Makes durable what the operating system has, without keeping writers out.
+    fn sync_behind(&self) -> Result<()> {
+        self.health.check()?;
+        let (file, len, number) = match &*self.writer.lock() {
+            Some(writer) if writer.log.synced() < writer.log.written() => {
+                (writer.log.file().clone(), writer.log.written(), writer.segment.number)
+            }
+            _ => return Ok(()),
+        };
+        self.health.guard(file.sync())?;
+        if let Some(writer) = &mut *self.writer.lock()
+            && writer.segment.number == number
+        {
+            writer.log.note_synced(len);
+        }
+        Ok(())
+    }
+
+    // ---- rotate ----
+
+    /// Seals the active segment and begins another. The old one is durable as a whole before the
+    /// first record goes to the new one: so only the newest segment can have a torn tail.
+    fn rotate(&self, writer: &mut Writer) -> Result<()> {
+        let sealed = writer.seal()?;
+        let number = self.take_number()?;
+        let state = SegmentState::Active { durable: 0 };
+        let meta = SegmentMeta { origin: Origin::Log, first_seqno: sealed.last_seqno + 1, state };
+        let header = meta.header(self.shelf.store_id, number);
+        let name = filename::segment(number);
+        let log =
+            self.shelf.with_descriptor(|| LogWriter::create(&self.shelf.dir, &name, header, Cause::Log))?;
+        log.file().sync()?;
+        self.shelf.dir.sync()?;
+        let old = &writer.segment;
+        let old_meta = SegmentMeta { state: SegmentState::Sealed(sealed), ..old.meta() };
+        let edit = Edit { add: vec![(old.number, old_meta), (number, meta.clone())], ..Edit::default() };
+        self.apply_edit(edit)?;
+        let capacity = self.options.segment_bytes;
+        let segment = Segment::active(self.shelf.clone(), number, &meta, log.file().clone(), capacity);
+        let segment = Arc::new(segment);
+        old.seal(sealed);
+        self.index.add_segments(std::slice::from_ref(&segment));
+        self.listener.tell(Event::Rotated { sealed: old.number, active: number });
+        writer.begin_segment(log, segment);
+        self.rotations.fetch_add(1, Ordering::Relaxed);
+        self.merge_wanted.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Seals the active segment unless it is empty; returns the sequence number that comes next.
+    fn seal_active(&self) -> Result<u64> {
+        self.health.check()?;
+        let mut writer = self.writer.lock();
+        let writer = writer.as_mut().ok_or(Error::ReadOnly)?;
+        if !writer.log.is_empty() {
+            let result = self.rotate(writer);
+            self.health.guard(result)?;
+        }
+        Ok(writer.last_seqno() + 1)
+    }
+
+    fn take_number(&self) -> Result<u64> {
+        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        match u32::try_from(number) {
+            Ok(_) => Ok(number),
+            Err(_) => Err(Error::invalid("all four billion segment numbers are used up; export and import")),
+        }
+    }
+
+    fn apply_edit(&self, edit: Edit<SegmentMeta>) -> Result<()> {
+        match &mut *self.manifest.lock() {
+            Some(manifest) => self.health.guard(manifest.apply(edit)),
+            None => Err(Error::ReadOnly),
+        }
+    }
+
+    // ---- compact ----
+
+    /// The background's job: merges while there is something worth it. What goes wrong is told, and
+    /// harms nothing: the inputs stay.
+    fn merge_behind(&self) {
+        while self.health.check().is_ok() {
+            match self.merge_once(Aim::Ratio) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    self.listener.tell(Event::BackgroundFailed { reason: error.to_string() });
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The user's: everything that can be reclaimed.
+    fn compact(&self) -> Result<()> {
+        self.seal_active()?;
+        // What writers do meanwhile makes new garbage; this call is about what there was.
+        let mut jobs_left = 2 * self.index.view.load().segments().len() + 4;
+        while jobs_left > 0 && self.merge_once(Aim::All)? {
+            jobs_left -= 1;
+        }
+        Ok(())
+    }
+
+    /// Merges one run; false if none is worth it.
+    fn merge_once(&self, aim: Aim) -> Result<bool> {
+        let mut merging = self.merging.lock();
+        let (view, visible) = {
+            // Between two writes: so the facts agree with each other.
+            let moments = self.index.history.lock();
+            (self.index.view.load_full(), moments.visible)
+        };
+        let by_age = view.by_age();
+        let mut facts: Vec<_> = by_age.iter().filter_map(|segment| Facts::of(segment, visible)).collect();
+        facts.iter_mut().for_each(|facts| facts.is_damaged = merging.damaged.contains(&facts.number));
+        let Some(picked) = compaction::pick(&facts, &self.options, aim) else { return Ok(false) };
+        let (inputs, outside): (Vec<_>, Vec<_>) =
+            by_age.into_iter().partition(|segment| picked.contains(&segment.number));
+        let purged = |segment: &Segment| {
+            facts.iter().find(|facts| facts.number == segment.number).map_or(0, |facts| facts.purged_upto)
+        };
+        let outside = outside.iter().map(|segment| (segment.first_seqno, purged(segment))).collect();
+        let job = Job {
+            inputs: &inputs,
+            outside,
+            visible,
+            segment_bytes: self.options.segment_bytes,
+            hints: self.options.hints,
+        };
+        let next_number = || self.next_number.fetch_add(1, Ordering::Relaxed);
+        let merged = compaction::run(&self.shelf, &self.index.keydir, &job, &next_number);
+        let merged = merged.inspect_err(|error| {
+            if error.is_corruption() {
+                merging.damaged.extend(picked.iter().copied());
+            }
+        })?;
+        self.install_merge(&inputs, merged)?;
+        Ok(true)
+    }
+
+    /// Puts a merge's outputs in the place of its inputs.
+    fn install_merge(&self, inputs: &[Arc<Segment>], merged: Merged) -> Result<()> {
+        // What replaced the records that were left out must be durable before they go.
+        self.sync_behind()?;
+        let removed: Vec<u64> = inputs.iter().map(|segment| segment.number).collect();
+        let add = merged.outputs.iter().map(|output| (output.number, output.meta.clone())).collect();
+        self.apply_edit(Edit { add, remove: removed.clone(), ..Edit::default() })?;
+        let made: Vec<_> = merged.outputs.iter().map(|output| self.open_output(output)).collect();
+        self.index.add_segments(&made);
+        for (segment, output) in made.iter().zip(&merged.outputs) {
+            self.relocate(inputs, segment, output);
+        }
+        self.index.remove_segments(&removed);
+        inputs.iter().for_each(|segment| segment.condemn());
+        self.merges.fetch_add(1, Ordering::Relaxed);
+        self.merge_read_bytes.fetch_add(merged.read_bytes, Ordering::Relaxed);
+        self.merge_written_bytes.fetch_add(merged.written_bytes, Ordering::Relaxed);
+        self.listener.tell(Event::Compacted {
+            inputs: removed,
+            outputs: merged.outputs.iter().map(|output| output.number).collect(),
+            read_bytes: merged.read_bytes,
+            written_bytes: merged.written_bytes,
+        });
+        Ok(())
+    }
+
+    fn open_output(&self, output: &Output) -> Arc<Segment> {
+        Arc::new(Segment::new(self.shelf.clone(), output.number, &output.meta))
+    }
+
+    /// Points the keydir to the copies, where it still points to the originals.
+    fn relocate(&self, inputs: &[Arc<Segment>], segment: &Segment, output: &Output) {
+        for shard in 0..SHARDS {
+            for (entry, &from) in output.entries.part(shard).zip(&output.from[shard]) {
+                if entry.is_tombstone {
+                    segment.add_tombstone(entry.len);
+                    continue;
+                }
+                // Counted first: a write that replaces it at once counts it off again.
+                segment.add_live(entry.len);
+                let input = inputs.iter().find(|input| input.number == u64::from(from.segment));
+                match self.index.keydir.relocate(entry.key, from, entry.place(segment.number)) {
+                    true => _ = input.map(|input| input.sub_live(from.len)),
+                    false => segment.sub_live(entry.len),
+                }
+            }
+        }
+    }
+
+    // ---- stats and close ----
+
+    fn stats(&self) -> Result<Stats> {
+        let footprint = self.index.keydir.footprint();
+        let snapshots = self.index.history.held();
+        let seqno = self.index.history.lock().visible;
+        let view = self.index.view.load_full();
+        let mut files = Vec::new();
+        for segment in view.by_age() {
+            let (state, last_seqno) = match segment.sealed() {
+                Some(sealed) => ("sealed", sealed.last_seqno),
+                None => ("active", seqno),
+            };
+            files.push(FileStats {
+                name: filename::segment(segment.number),
+                state: state.to_string(),
+                bytes: segment.len(),
+                live_bytes: segment.live_bytes(),
+                first_seqno: segment.first_seqno,
+                last_seqno,
+            });
+        }
+        let live_bytes: u64 = files.iter().map(|file| file.live_bytes).sum();
+        let records: u64 = files.iter().map(|file| file.bytes.saturating_sub(HEADER_LEN)).sum();
+        let ours = |name: &str| filename::parse(name).is_some();
+        let entries = self.shelf.dir.list()?.unwrap_or_default();
+        let counter = |name, value: &AtomicU64| Counter { name, value: value.load(Ordering::Relaxed) };
+        Ok(Stats {
+            engine: NAME,
+            keys: footprint.keys,
+            seqno,
+            disk_bytes: entries.iter().filter(|entry| ours(&entry.name)).map(|entry| entry.len).sum(),
+            live_bytes,
+            dead_bytes: records.saturating_sub(live_bytes),
+            memory_bytes: footprint.bytes,
+            snapshots,
+            files,
+            counters: vec![
+                counter("rotations", &self.rotations),
+                counter("merges", &self.merges),
+                counter("merge read bytes", &self.merge_read_bytes),
+                counter("merge written bytes", &self.merge_written_bytes),
+            ],
+            poisoned: self.health.cause().map(ToString::to_string),
+        })
+    }
+
+    /// Ends in an orderly way: the active segment is made durable and vouched for, and sealed segments
+    /// get the hints that they lack.
+    fn close(&self) -> Result<()> {
+        self.health.check()?;
+        let mut writer = self.writer.lock();
+        let Some(mut writer) = writer.take() else { return Ok(()) };
+        if writer.was_written() && writer.log.end() >= self.options.segment_bytes / 4 {
+            // The next opening would read all of it: with a hint it need not.
+            self.rotate(&mut writer)?;
+        }
+        if writer.was_written() {
+            let durable = writer.log.close()?;
+            let state = SegmentState::Active { durable };
+            let meta = SegmentMeta { state, ..writer.segment.meta() };
+            self.apply_edit(Edit { add: vec![(writer.segment.number, meta)], ..Edit::default() })?;
+        }
+        if self.options.hints {
+            self.write_missing_hints()?;
+        }
+        match &mut *self.manifest.lock() {
+            Some(manifest) => manifest.close(),
+            None => Ok(()),
+        }
+    }
+
+    fn write_missing_hints(&self) -> Result<()> {
+        let entries = self.shelf.dir.list()?.unwrap_or_default();
+        for segment in self.index.view.load().segments() {
+            let name = filename::hint(segment.number);
+            let is_missing = !entries.iter().any(|entry| entry.name == name) || segment.is_hint_refused();
+            let Some(sealed) = segment.sealed().filter(|_| is_missing) else { continue };
+            let hint = self
+                .collect_hint(segment, sealed.len)
+                .and_then(|hint| hint.write(&self.shelf.dir, self.shelf.store_id, segment.number, sealed));
+            if let Err(error) = hint {
+                // The next opening reads the segment itself, and finds the damage if there is any.
+                self.listener.tell(Event::BackgroundFailed { reason: format!("{name}: {error}") });
+            }
+        }
+        Ok(())
+    }
+
+    /// The hint of a segment whose records' successors are all durable.
+    fn collect_hint(&self, segment: &Segment, len: u64) -> Result<HintBuilder> {
+        let file = self.shelf.dir.open(&filename::segment(segment.number), Cause::Hint)?;
+        if self.shelf.mmap {
+            file.map(len);
+        }
+        let mut reader = LogReader::open(&file, len, segment.header())?;
+        let mut hint = HintBuilder::default();
+        while let Some((offset, record)) = reader.next_record()? {
+            let Some(entry) = Entry::decode(&record) else { continue };
+            let (key, len) = (entry.op.key(), record.len as u32);
+            let place = Place { segment: segment.number as u32, offset: offset as u32, len };
+            let is_tombstone = matches!(entry.op, Op::Remove(_));
+            let is_needed = match self.index.keydir.get(key) {
+                Some(current) => current == place,
+                None => is_tombstone,
+            };
+            if is_needed {
+                let shard = self.index.keydir.shard_of(key);
+                hint.add(shard, HintEntry { key, offset: place.offset, len, is_tombstone });
+            }
+        }
+        reader.damage().map_or(Ok(hint), Err)
+    }
+}
+
+impl Drop for Bitcask {
+    fn drop(&mut self) {
+        self.merger.stop();
+        if let Some(syncer) = &mut self.syncer {
+            syncer.stop();
+        }
+        if let Err(error) = self.store.close() {
+            // Nothing that was acknowledged depends on it: the next opening recovers.
+            self.store.listener.tell(Event::BackgroundFailed { reason: format!("closing: {error}") });
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! A checkpoint: a second store, equal to the first, at the price of a few links.
+//!
+//! The active segment is sealed, and then every live segment is one that does not change any more: the
+//! second store can share it by a hard link. It gets a manifest of its own, an empty active segment of
+//! its own, and last its identity file: the same store id, since checksums are salted with it.
+
+use crate::engine::bitcask::NAME;
+use crate::engine::bitcask::segment::{Origin, Segment, SegmentMeta, SegmentState, Shelf};
+use crate::engine::filename;
+use crate::engine::identity::Identity;
+use crate::engine::manifest::Manifest;
+use crate::error::{Error, Result};
+use crate::record::writer::LogWriter;
+use crate::vfs::dir::Dir;
+use crate::vfs::{Cause, LockMode};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Makes sure that `dest` can become a store: it is missing, or empty. Makes the directory.
+pub(super) fn prepare(shelf: &Shelf, dest: &Path) -> Result<Dir> {
+    let dir = shelf.dir.sibling(dest);
+    if dir.list()?.is_some_and(|entries| !entries.is_empty()) {
+        return Err(Error::invalid(format!("{}: not empty; name a new directory", dest.display())));
+    }
+    dir.create_all()?;
+    Ok(dir)
+}
+
+/// Makes a store in `dir` of these sealed segments, which the caller keeps from going away.
+pub(super) fn write(
+    shelf: &Shelf,
+    dir: &Dir,
+    sealed: &[Arc<Segment>],
+    number: u64,
+    next_seqno: u64,
+) -> Result<()> {
+    let _lock = dir.lock(LockMode::Exclusive)?;
+    let mut live = Vec::new();
+    for segment in sealed {
+        let name = filename::segment(segment.number);
+        shelf.dir.link_or_copy(&name, segment.len(), dir)?;
+        // There may be none, and it is never needed. Copied, since hints are written in place.
+        let hint = filename::hint(segment.number);
+        if let Ok(file) = shelf.dir.open(&hint, Cause::Checkpoint) {
+            let _ = shelf.dir.copy(&hint, file.len(), dir, &hint);
+        }
+        live.push((segment.number, segment.meta()));
+    }
+    let state = SegmentState::Active { durable: 0 };
+    let meta = SegmentMeta { origin: Origin::Log, first_seqno: next_seqno, state };
+    let header = meta.header(shelf.store_id, number);
+    let log = LogWriter::create(dir, &filename::segment(number), header, Cause::Checkpoint)?;
+    log.file().sync()?;
+    live.push((number, meta));
+    // Making the manifest syncs the directory, and with it the names of all segments.
+    Manifest::create(dir, shelf.store_id, live)?.close()?;
+    Identity { engine: NAME.into(), store_id: shelf.store_id }.install(dir)
+}

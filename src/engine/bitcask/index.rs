@@ -1,0 +1,125 @@
+//! What every read of a Bitcask needs: the keydir, the segments, and the past that is looked at.
+//!
+//! Writers and merges change it in small steps, each of which leaves it right for every reader.
+
+use crate::engine::bitcask::history::{History, Moments, Seen, Was};
+use crate::engine::bitcask::keydir::{Keydir, Place};
+use crate::engine::bitcask::segment::Segment;
+use crate::engine::bitcask::view::View;
+use crate::engine::value::Value;
+use crate::error::Result;
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+
+/// Keydir, view and history of one store; shared by the engine, its snapshots and its cursors.
+#[derive(Debug)]
+pub struct Index {
+    /// Where each key's newest value is.
+    pub keydir: Keydir,
+    /// The segments.
+    pub view: ArcSwap<View>,
+    /// What snapshots see instead.
+    pub history: History,
+}
+
+impl Index {
+    /// The newest value of `key`.
+    #[inline]
+    pub fn get(&self, key: &[u8]) -> Result<Option<Value>> {
+        loop {
+            // The view first, the keydir second: see [`View`].
+            let view = self.view.load();
+            let Some(place) = self.keydir.get(key) else { return Ok(None) };
+            if let Some(segment) = view.find(place.segment) {
+                return segment.read(place, key).map(Some);
+            }
+            // The place is in a segment that is newer than the view, so by now there is a newer view:
+            // segments come into the view before the keydir points into them.
+        }
+    }
+
+    /// The value of `key` at a moment that is held.
+    pub fn get_at(&self, moment: u64, key: &[u8]) -> Result<Option<Value>> {
+        loop {
+            let view = self.view.load();
+            // The keydir first, the history second: see [`History`].
+            let present = self.keydir.get(key);
+            match (self.history.look(moment, key), present) {
+                (Seen::Absent, _) | (Seen::Present, None) => return Ok(None),
+                (Seen::At(was), _) => return was.segment.read(was.place, key).map(Some),
+                (Seen::Present, Some(place)) => {
+                    if let Some(segment) = view.find(place.segment) {
+                        return segment.read(place, key).map(Some);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The write `seqno` has put the key's value at `place`, in `segment`.
+    #[inline]
+    pub fn set(
+        &self,
+        moments: &Moments,
+        view: &View,
+        key: &[u8],
+        seqno: u64,
+        place: Place,
+        segment: &Segment,
+    ) {
+        self.note(moments, key, seqno);
+        segment.add_live(place.len);
+        let old = self.keydir.set(key, place);
+        self.forget(view, old);
+    }
+
+    /// The write `seqno` has removed the key, with a tombstone of `len` bytes in `segment`.
+    pub fn remove(
+        &self,
+        moments: &Moments,
+        view: &View,
+        key: &[u8],
+        seqno: u64,
+        len: u32,
+        segment: &Segment,
+    ) {
+        self.note(moments, key, seqno);
+        segment.add_tombstone(len);
+        self.forget(view, self.keydir.remove(key));
+    }
+
+    /// Keeps for snapshots what the key was. Before the keydir changes: see [`History`].
+    #[inline]
+    fn note(&self, moments: &Moments, key: &[u8], seqno: u64) {
+        self.history.note(moments, key, seqno, || {
+            loop {
+                let place = self.keydir.get(key)?;
+                // As in `get`: what is not in this view is in a newer one.
+                if let Some(segment) = self.view.load().find(place.segment) {
+                    return Some(Was { place, segment: segment.clone() });
+                }
+            }
+        });
+    }
+
+    /// The bytes at a place that was replaced are garbage.
+    #[inline]
+    fn forget(&self, view: &View, old: Option<Place>) {
+        let Some(old) = old else { return };
+        match view.find(old.segment) {
+            Some(segment) => segment.sub_live(old.len),
+            // A merge has moved it meanwhile. If that segment is gone too, nobody counts any more.
+            None => _ = self.view.load().find(old.segment).map(|segment| segment.sub_live(old.len)),
+        }
+    }
+
+    /// Segments come into the view.
+    pub fn add_segments(&self, segments: &[Arc<Segment>]) {
+        self.view.rcu(|view| view.with(segments.iter().cloned()));
+    }
+
+    /// Segments go out of the view; who has pinned one goes on reading.
+    pub fn remove_segments(&self, numbers: &[u64]) {
+        self.view.rcu(|view| view.without(numbers));
+    }
+}

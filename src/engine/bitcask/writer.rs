@@ -1,0 +1,159 @@
+//! The writing end of the active segment: what a commit leader holds.
+
+use crate::engine::batch::WriteBatch;
+use crate::engine::bitcask::keydir::Place;
+use crate::engine::bitcask::recover::FoundActive;
+use crate::engine::bitcask::segment::{Entry, Scratch, Sealed, Segment};
+use crate::error::Result;
+use crate::record::frame::Part;
+use crate::record::reader::{End, checksum};
+use crate::record::writer::LogWriter;
+use std::sync::Arc;
+
+/// After so many syncs of one segment, space is reserved ahead.
+const RESERVE_AFTER: u32 = 8;
+
+/// Zeros that are written ahead at once: a sync then changes neither the file's size nor its blocks,
+/// and has half as much to do. Costs each byte of the log once more.
+const RESERVE_BYTES: u64 = 1 << 20;
+
+/// The system is asked to begin writing whenever this much was appended, so that sealing a segment
+/// does not have to wait for all of it.
+const WRITE_BEHIND: u64 = 8 << 20;
+
+/// Where an op of a group was put.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Put {
+    /// Its place in the order of all writes.
+    pub(super) seqno: u64,
+    /// Its record.
+    pub(super) place: Place,
+}
+
+/// The active segment, as its writer sees it.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) log: LogWriter,
+    pub(super) segment: Arc<Segment>,
+    next_seqno: u64,
+    /// Of the group that is being committed, in the order of its ops.
+    places: Vec<Put>,
+    scratch: Scratch,
+    /// Syncs of this segment.
+    syncs: u32,
+    /// The end of the zeros that were written ahead.
+    reserved: u64,
+    /// How much the system was asked to write.
+    behind: u64,
+    /// The end of the log when the store was opened or the segment begun.
+    begun_at: u64,
+}
+
+impl Writer {
+    /// Goes on behind the end that recovery found. What stands behind it is cut off, and the cut
+    /// synced, before anything is appended.
+    pub(super) fn resume(found: FoundActive, next_seqno: u64) -> Result<Writer> {
+        let FoundActive { segment, file, end, how, closed: _ } = found;
+        if how != End::Clean {
+            file.truncate(end)?;
+            file.sync()?;
+        }
+        let sum = checksum(&file, end)?;
+        let log = LogWriter::resume(file, segment.header(), sum);
+        Ok(Writer::new(log, segment, next_seqno))
+    }
+
+    fn new(log: LogWriter, segment: Arc<Segment>, next_seqno: u64) -> Writer {
+        let end = log.end();
+        Writer {
+            log,
+            segment,
+            next_seqno,
+            places: Vec::new(),
+            scratch: Scratch::default(),
+            syncs: 0,
+            reserved: 0,
+            behind: end,
+            begun_at: end,
+        }
+    }
+
+    /// Goes on in a new segment. The group that is being committed goes on too.
+    pub(super) fn begin_segment(&mut self, log: LogWriter, segment: Arc<Segment>) {
+        let places = std::mem::take(&mut self.places);
+        *self = Writer { places, ..Writer::new(log, segment, self.next_seqno) };
+    }
+
+    /// Forgets the places of the group before.
+    pub(super) fn begin_group(&mut self) {
+        self.places.clear();
+        self.places.shrink_to(4096);
+    }
+
+    /// Whether the batch would make the segment too large; one that holds nothing takes any batch.
+    #[inline]
+    pub(super) fn is_full_for(&self, batch: &WriteBatch, segment_bytes: u64) -> bool {
+        self.log.end() + batch.byte_len() as u64 > segment_bytes && !self.log.is_empty()
+    }
+
+    /// Adds a batch as one group of records.
+    #[inline]
+    pub(super) fn push(&mut self, batch: &WriteBatch) {
+        let number = self.segment.number as u32;
+        let count = batch.len();
+        for (i, op) in batch.iter().enumerate() {
+            let seqno = self.next_seqno;
+            self.next_seqno += 1;
+            let (kind, pieces) = Entry { seqno, op }.encode(&mut self.scratch);
+            let span = self.log.push(kind, Part::of(i, count), &pieces);
+            // Segments end below 4 GiB: their size and that of a batch are limited.
+            let place = Place { segment: number, offset: span.offset as u32, len: span.len as u32 };
+            self.places.push(Put { seqno, place });
+        }
+    }
+
+    /// Where the ops of the group were put.
+    pub(super) fn places(&self) -> &[Put] {
+        &self.places
+    }
+
+    /// The sequence number of the last op that was pushed.
+    pub(super) fn last_seqno(&self) -> u64 {
+        self.next_seqno - 1
+    }
+
+    /// Waits until the group is on the device. Who syncs often gets space reserved ahead.
+    pub(super) fn sync(&mut self) -> Result<()> {
+        self.syncs = self.syncs.saturating_add(1);
+        if self.syncs > RESERVE_AFTER && self.log.end() >= self.reserved {
+            self.log.reserve(RESERVE_BYTES)?;
+            self.reserved = self.log.end() + RESERVE_BYTES;
+        }
+        self.log.sync()
+    }
+
+    /// Keeps what the system has not yet begun to write small.
+    #[inline]
+    pub(super) fn write_behind(&mut self) {
+        if self.log.written() - self.behind >= WRITE_BEHIND {
+            self.behind = self.log.written();
+            self.log.file().start_writeback();
+        }
+    }
+
+    /// Ends the segment: everything in it is durable, and nothing is reserved behind it.
+    pub(super) fn seal(&mut self) -> Result<Sealed> {
+        self.log.finish()?;
+        Ok(Sealed {
+            len: self.log.written(),
+            checksum: self.log.checksum(),
+            last_seqno: self.last_seqno(),
+            purged_upto: 0,
+        })
+    }
+
+    /// Whether anything was appended since the store was opened or the segment begun.
+    pub(super) fn was_written(&self) -> bool {
+        self.log.end() > self.begun_at
+    }
+}

@@ -1,0 +1,231 @@
+//! Which files are live: an append-only log of edits, each of which adds and removes files as one
+//! step. Both engines use it, each with its own description `F` of a file.
+//!
+//! ```text
+//! MANIFEST := log header, then records of kind 1: bincode(Edit<F>)
+//! Edit<F>  := next_number:u64 add:[(number:u64, F)] remove:[number:u64]
+//! ```
+//!
+//! The log stores what changed, not the commands that changed it, so that recovery needs no policy. An
+//! edit is synced before it is installed: what memory says is live is live on the disk too. The first
+//! edit of a log adds everything that is live; when the edits outgrow what is live, the log is
+//! replaced, atomically, by one with that first edit alone. Its header's number counts these
+//! replacements.
+//!
+//! Recovery reads all edits. The last one may be torn: then it was never installed. That a *durable*
+//! edit was cut off is noticed by what it named: a file whose number is not below `next_number`, and
+//! which holds records, was made by an edit that is gone ([`Manifest::next_number`]).
+//!
+//! Idea and name are LevelDB's; there, a `CURRENT` file points to the newest of several manifests. One
+//! file and an atomic rename do the same with one thing less to go wrong.
+
+use crate::engine::filename::MANIFEST;
+use crate::error::{Error, Result};
+use crate::record::frame::{CLOSE, HEADER_LEN, Header, Part};
+use crate::record::reader::{End, LogReader, checksum};
+use crate::record::writer::LogWriter;
+use crate::vfs::Cause;
+use crate::vfs::dir::Dir;
+use bincode::Options;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The log kind of a manifest.
+pub const LOG_KIND: u32 = 1;
+
+/// The record kind of an edit.
+const EDIT: u8 = 1;
+
+/// A manifest is replaced when it is larger than this, and four times what a fresh one would be.
+const REPLACE_AT_BYTES: u64 = 16 << 10;
+
+/// One step: these files are live from now on, and these are not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edit<F> {
+    /// Numbers from here on have never been given to a file that is or was live.
+    pub next_number: u64,
+    /// Files that are live from now on, or are described anew.
+    pub add: Vec<(u64, F)>,
+    /// Files that are not live any more.
+    pub remove: Vec<u64>,
+}
+
+impl<F> Default for Edit<F> {
+    fn default() -> Edit<F> {
+        Edit { next_number: 0, add: Vec::new(), remove: Vec::new() }
+    }
+}
+
+/// Little-endian, fixed width; never reads beyond the slice, and wants all of it.
+fn coding() -> impl Options {
+    bincode::options().with_fixint_encoding().with_little_endian().reject_trailing_bytes()
+}
+
+impl<F: Serialize + DeserializeOwned> Edit<F> {
+    /// The edit's bytes. [`Edit::decode`] reads them.
+    pub fn encode(&self) -> Vec<u8> {
+        coding().serialize(self).expect("writing plain data to memory can not fail")
+    }
+
+    /// Reads an edit from bytes whose checksum has been found right. No length in them is believed
+    /// beyond their end.
+    pub fn decode(bytes: &[u8]) -> Option<Edit<F>> {
+        coding().with_limit(bytes.len() as u64).deserialize(bytes).ok()
+    }
+}
+
+/// What a manifest says.
+#[derive(Clone, Debug)]
+pub struct Files<F> {
+    /// The live files by number.
+    pub live: BTreeMap<u64, F>,
+    /// Numbers from here on have never been given to a live file.
+    pub next_number: u64,
+}
+
+impl<F: Clone> Files<F> {
+    fn apply(&mut self, edit: &Edit<F>) -> std::result::Result<(), String> {
+        for number in &edit.remove {
+            if self.live.remove(number).is_none() {
+                return Err(format!("an edit removes file {number}, which is not live"));
+            }
+        }
+        for (number, file) in &edit.add {
+            self.live.insert(*number, file.clone());
+            self.next_number = self.next_number.max(number + 1);
+        }
+        self.next_number = self.next_number.max(edit.next_number);
+        Ok(())
+    }
+
+    /// The one edit that says all of it.
+    fn snapshot(&self) -> Edit<F> {
+        let add = self.live.iter().map(|(number, file)| (*number, file.clone())).collect();
+        Edit { next_number: self.next_number, add, remove: Vec::new() }
+    }
+}
+
+/// How a manifest was read.
+#[derive(Debug)]
+pub struct Read<F> {
+    /// What it says.
+    pub files: Files<F>,
+    /// Where its last whole edit ends.
+    pub end: u64,
+    /// How it ends.
+    pub how: End,
+    header: Header,
+}
+
+/// Reads the directory's manifest, changing nothing.
+pub fn read<F: Serialize + DeserializeOwned + Clone>(dir: &Dir, store_id: u64) -> Result<Read<F>> {
+    let file = dir.open(MANIFEST, Cause::Recovery)?;
+    let mut head = [0; HEADER_LEN as usize];
+    file.read_exact_at(&mut head, 0)?;
+    // The number counts replacements: only the file itself knows it.
+    let number = Header::decode(&head).map_or(0, |header| header.number);
+    let header = Header { store_id, number, kind: LOG_KIND };
+    let mut reader = LogReader::open(&file, file.len(), header)?;
+    let mut files = Files { live: BTreeMap::new(), next_number: 1 };
+    let mut edits = 0;
+    while let Some((offset, record)) = reader.next_record()? {
+        let edit = (record.kind == EDIT).then(|| Edit::decode(record.payload)).flatten();
+        let edit = edit.ok_or_else(|| file.corruption(offset, "a valid record that is no edit"))?;
+        files.apply(&edit).map_err(|reason| file.corruption(offset, reason))?;
+        edits += 1;
+    }
+    let how = reader.end(0)?;
+    if edits == 0 {
+        // A manifest comes into being whole, by an atomic replace.
+        return Err(file.corruption(HEADER_LEN, "the manifest's first edit is missing"));
+    }
+    Ok(Read { files, end: reader.position(), how, header })
+}
+
+/// The manifest of an open store.
+#[derive(Debug)]
+pub struct Manifest<F> {
+    dir: Dir,
+    header: Header,
+    log: LogWriter,
+    files: Files<F>,
+    /// Bytes of a fresh manifest, when this one was begun.
+    fresh_bytes: u64,
+}
+
+impl<F: Serialize + DeserializeOwned + Clone> Manifest<F> {
+    /// Makes the manifest of a new store, with these files live. Durable when it returns.
+    pub fn create(dir: &Dir, store_id: u64, live: Vec<(u64, F)>) -> Result<Manifest<F>> {
+        let mut files = Files { live: BTreeMap::new(), next_number: 1 };
+        let edit = Edit { add: live, ..Edit::default() };
+        files.apply(&edit).map_err(Error::InvalidArgument)?;
+        Manifest::put(dir, Header { store_id, number: 1, kind: LOG_KIND }, files)
+    }
+
+    /// Goes on with a manifest that was read. A torn edit is cut off, and the cut synced, before
+    /// anything is appended.
+    pub fn resume(dir: &Dir, read: Read<F>) -> Result<Manifest<F>> {
+        let Read { files, end, how, header } = read;
+        let file = dir.append(MANIFEST, Cause::Manifest)?;
+        if how != End::Clean {
+            file.truncate(end)?;
+            file.sync()?;
+        }
+        let sum = checksum(&file, end)?;
+        let log = LogWriter::resume(file, header, sum);
+        let fresh_bytes = HEADER_LEN + files.snapshot().encode().len() as u64;
+        Ok(Manifest { dir: dir.clone(), header, log, files, fresh_bytes })
+    }
+
+    /// Writes a manifest with one edit and puts it in place.
+    fn put(dir: &Dir, header: Header, files: Files<F>) -> Result<Manifest<F>> {
+        let mut bytes = header.encode().to_vec();
+        let payload = files.snapshot().encode();
+        let record = (EDIT, Part::Full);
+        crate::record::frame::encode(&mut bytes, header.salt(), HEADER_LEN, record, None, &[&payload]);
+        dir.replace(MANIFEST, &bytes, Cause::Manifest)?;
+        let file = dir.append(MANIFEST, Cause::Manifest)?;
+        let fresh_bytes = bytes.len() as u64;
+        let mut log = LogWriter::resume(file, header, crc32c::crc32c(&bytes));
+        log.note_synced(fresh_bytes);
+        Ok(Manifest { dir: dir.clone(), header, log, files, fresh_bytes })
+    }
+
+    /// Applies an edit: durable when this returns. After an error the store must not go on: whether
+    /// the edit is in the file is unknown.
+    pub fn apply(&mut self, mut edit: Edit<F>) -> Result<()> {
+        edit.next_number = edit.next_number.max(self.files.next_number);
+        self.files.apply(&edit).map_err(Error::InvalidArgument)?;
+        if self.log.end() > REPLACE_AT_BYTES.max(4 * self.fresh_bytes) {
+            let header = Header { number: self.header.number + 1, ..self.header };
+            *self = Manifest::put(&self.dir, header, self.files.clone())?;
+            return Ok(());
+        }
+        self.log.push(EDIT, Part::Full, &[&edit.encode()]);
+        self.log.flush()?;
+        self.log.sync()
+    }
+
+    /// The live files.
+    pub fn live(&self) -> &BTreeMap<u64, F> {
+        &self.files.live
+    }
+
+    /// Numbers from here on have never been given to a live file.
+    pub fn next_number(&self) -> u64 {
+        self.files.next_number
+    }
+
+    /// Ends the log in an orderly way, so that damage to its last edit can be told from a torn one.
+    pub fn close(&mut self) -> Result<()> {
+        self.log.push(CLOSE, Part::Full, &[]);
+        self.log.flush()?;
+        self.log.sync()
+    }
+
+    /// Bytes of the manifest.
+    pub fn bytes(&self) -> u64 {
+        self.log.end()
+    }
+}

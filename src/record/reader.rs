@@ -1,0 +1,262 @@
+//! Reads a log from its beginning, group by group, and says how it ends.
+
+use crate::codec;
+use crate::error::{Error, Result};
+use crate::record::frame::{self, Bad, HEADER_LEN, Header, MAX_OVERHEAD, Part, Record};
+use crate::vfs::dir::File;
+
+/// Bytes that are read at once where a file is not mapped.
+const WINDOW: usize = 256 << 10;
+
+/// How a log ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With its last group, at this offset: nothing stands behind it.
+    Clean,
+    /// Behind its last group stand zeros only: space that was reserved and not used.
+    Reserved,
+    /// Behind its last whole group stand bytes that nothing vouches for.
+    Torn,
+}
+
+/// What stands at the reader's position.
+#[derive(Debug)]
+enum Step {
+    Group { end: u64 },
+    End,
+    Bad { at: u64, why: Bad },
+}
+
+/// Reads a log's records in order, and only those of whole groups.
+///
+/// A group is read twice: once to find its `Last`, with all checksums, then again record by record,
+/// without them. So nothing of a group has to be kept in memory.
+#[derive(Debug)]
+pub struct LogReader<'f> {
+    window: Window<'f>,
+    salt: u32,
+    /// Where the next record is.
+    position: u64,
+    /// Records below this offset belong to whole groups, and their checksums are right.
+    verified: u64,
+    ended: Option<(u64, Bad)>,
+    closed: bool,
+    synced: u64,
+}
+
+impl<'f> LogReader<'f> {
+    /// Reads `file` up to `len`, as the log that `expected` describes.
+    pub fn open(file: &'f File, len: u64, expected: Header) -> Result<LogReader<'f>> {
+        let mut window = Window { file, len, buf: Vec::new(), start: 0 };
+        match Header::decode(window.bytes(0, HEADER_LEN as usize)?) {
+            Some(header) if header == expected => {}
+            Some(_) => return Err(file.corruption(0, "the header is that of another file")),
+            None => return Err(file.corruption(0, "the header is cut or damaged")),
+        }
+        Ok(LogReader {
+            window,
+            salt: expected.salt(),
+            position: HEADER_LEN,
+            verified: HEADER_LEN,
+            ended: None,
+            closed: false,
+            synced: 0,
+        })
+    }
+
+    /// The next record and its offset; `None` at the end of the last whole group. `Close` records are
+    /// passed over.
+    pub fn next_record(&mut self) -> Result<Option<(u64, Record<'_>)>> {
+        loop {
+            if self.position >= self.verified && !self.verify_group()? {
+                return Ok(None);
+            }
+            let (offset, synced, kind, len) = {
+                let record = self.window.record(self.position)?;
+                (self.position, record.synced, record.kind, record.len)
+            };
+            self.position += len as u64;
+            self.synced = self.synced.max(synced.unwrap_or(0));
+            self.closed = kind == frame::CLOSE;
+            if !self.closed {
+                // Read again, for the borrow checker: the window holds these bytes already.
+                return Ok(Some((offset, self.window.record(offset)?)));
+            }
+        }
+    }
+
+    /// Finds the end of the group at the position; false if no whole group stands there.
+    fn verify_group(&mut self) -> Result<bool> {
+        if self.ended.is_some() {
+            return Ok(false);
+        }
+        match self.look()? {
+            Step::Group { end } => self.verified = end,
+            Step::End => return Ok(false),
+            Step::Bad { at, why } => {
+                self.ended = Some((at, why));
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn look(&mut self) -> Result<Step> {
+        let mut at = self.position;
+        if at == self.window.len {
+            return Ok(Step::End);
+        }
+        loop {
+            let (part, len) = match self.window.checked(at, self.salt)? {
+                Ok(record) => (record.part, record.len),
+                Err(why) => return Ok(Step::Bad { at, why }),
+            };
+            let first = at == self.position;
+            at += len as u64;
+            match (first, part) {
+                (true, Part::Full) | (false, Part::Last) => return Ok(Step::Group { end: at }),
+                (true, Part::First) | (false, Part::Middle) => {}
+                _ => return Ok(Step::Bad { at: at - len as u64, why: Bad::Head }),
+            }
+        }
+    }
+
+    /// Where the last whole group ends.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Whether the last record was a `Close`.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// The most that any record said was durable.
+    pub fn synced(&self) -> u64 {
+        self.synced
+    }
+
+    /// Why reading stopped before the end, as an error; for logs that must be whole.
+    pub fn damage(&self) -> Option<Error> {
+        let (at, why) = self.ended?;
+        Some(self.window.file.corruption(at, why.to_string()))
+    }
+
+    /// After the last record: how the log ends. An error if what stands there was durable once, which
+    /// a record behind it, or `durable` (a length known from elsewhere), proves.
+    pub fn end(&mut self, durable: u64) -> Result<End> {
+        let Some((at, why)) = self.ended else {
+            return match self.position >= durable {
+                true => Ok(End::Clean),
+                false => Err(self.window.file.corruption(
+                    self.position,
+                    format!("the log ends here, but {durable} bytes of it were durable"),
+                )),
+            };
+        };
+        if durable > self.position {
+            return Err(self.window.file.corruption(at, format!("{why}, and {durable} bytes were durable")));
+        }
+        match self.find_witness(at)? {
+            None if self.is_zero_behind(self.position)? => Ok(End::Reserved),
+            None => Ok(End::Torn),
+            Some(witness) => Err(self
+                .window
+                .file
+                .corruption(at, format!("{why}; the record at {witness} says that this was durable"))),
+        }
+    }
+
+    fn is_zero_behind(&mut self, mut at: u64) -> Result<bool> {
+        while at < self.window.len {
+            let bytes = self.window.bytes(at, WINDOW)?;
+            if bytes.iter().any(|&byte| byte != 0) {
+                return Ok(false);
+            }
+            at += bytes.len() as u64;
+        }
+        Ok(true)
+    }
+
+    /// Looks behind the bad offset `x` for a valid record that says that more than `x` bytes were
+    /// durable. Tries every offset: lengths at and behind `x` can not be trusted.
+    fn find_witness(&mut self, x: u64) -> Result<Option<u64>> {
+        let mut at = x + 1;
+        while at < self.window.len {
+            let limit = self.window.len - at;
+            let bytes = self.window.bytes(at, MAX_OVERHEAD)?;
+            // A record can not say more than what stood before it: nearly all offsets fail here.
+            let is_candidate = frame::claim(bytes, limit).is_some_and(|claim| claim > x && claim <= at);
+            if is_candidate && self.window.checked(at, self.salt)?.is_ok() {
+                return Ok(Some(at));
+            }
+            at += 1;
+        }
+        Ok(None)
+    }
+}
+
+/// CRC-32C of the first `len` bytes of a file.
+pub fn checksum(file: &File, len: u64) -> Result<u32> {
+    let mut window = Window { file, len, buf: Vec::new(), start: 0 };
+    let (mut sum, mut at) = (0, 0);
+    while at < len {
+        let bytes = window.bytes(at, WINDOW)?;
+        sum = crc32c::crc32c_append(sum, bytes);
+        at += bytes.len() as u64;
+    }
+    Ok(sum)
+}
+
+/// The part of a file that is being looked at: its map, or a buffer that moves along.
+#[derive(Debug)]
+struct Window<'f> {
+    file: &'f File,
+    len: u64,
+    buf: Vec<u8>,
+    start: u64,
+}
+
+impl Window<'_> {
+    /// The bytes at `offset`: `want` of them, or as many as the file has.
+    fn bytes(&mut self, offset: u64, want: usize) -> Result<&[u8]> {
+        let want = (want as u64).min(self.len.saturating_sub(offset)) as usize;
+        // Asked twice: the borrow checker does not see that the first answer is not kept.
+        if self.file.mapped(offset, want).is_some() {
+            return Ok(self.file.mapped(offset, want).unwrap_or_default());
+        }
+        let held = offset >= self.start && offset + want as u64 <= self.start + self.buf.len() as u64;
+        if !held {
+            let fill = (want.max(WINDOW) as u64).min(self.len - offset) as usize;
+            self.buf.resize(fill, 0);
+            self.start = offset;
+            if let Err(error) = self.file.read_exact_at(&mut self.buf, offset) {
+                self.buf.clear();
+                return Err(error);
+            }
+        }
+        let from = (offset - self.start) as usize;
+        Ok(&self.buf[from..from + want])
+    }
+
+    /// The record at `offset`, if there is a valid one.
+    fn checked(&mut self, offset: u64, salt: u32) -> Result<std::result::Result<Record<'_>, Bad>> {
+        let limit = self.len.saturating_sub(offset);
+        let len = match frame::record_len(self.bytes(offset, MAX_OVERHEAD)?, limit) {
+            Ok(len) => len,
+            Err(bad) => return Ok(Err(bad)),
+        };
+        Ok(frame::decode(self.bytes(offset, len)?, salt, offset))
+    }
+
+    /// The record at `offset`, which was found valid before.
+    fn record(&mut self, offset: u64) -> Result<Record<'_>> {
+        let file = self.file;
+        let limit = self.len.saturating_sub(offset);
+        let changed = |bad: Bad| file.corruption(offset, format!("{bad}, on reading it again"));
+        let len = frame::record_len(self.bytes(offset, MAX_OVERHEAD)?, limit).map_err(changed)?;
+        frame::decode_verified(self.bytes(offset, len)?).map_err(changed)
+    }
+}
+
+const _: () = assert!(codec::MAX_VARINT_LEN < MAX_OVERHEAD && MAX_OVERHEAD < WINDOW);

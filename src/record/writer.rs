@@ -1,0 +1,148 @@
+//! Appends groups of records to a log, and knows how much of it is durable.
+
+use crate::error::Result;
+use crate::record::frame::{self, CLOSE, HEADER_LEN, Header, Part};
+use crate::vfs::Cause;
+use crate::vfs::dir::{Dir, File};
+
+/// Where a record was put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The offset of its first byte.
+    pub offset: u64,
+    /// Its bytes in all.
+    pub len: usize,
+}
+
+/// Writes one log. Records are collected by [`push`](LogWriter::push) and go to the file with one
+/// call of [`flush`](LogWriter::flush).
+///
+/// After an error the log is of no more use: what the file holds behind the last sync is unknown.
+#[derive(Debug)]
+pub struct LogWriter {
+    file: File,
+    salt: u32,
+    /// Records that are not in the file yet.
+    pending: Vec<u8>,
+    /// Bytes in the file.
+    written: u64,
+    /// Bytes that are durable.
+    synced: u64,
+    /// The most that a record has said is durable.
+    claimed: u64,
+    /// CRC-32C of all bytes in the file.
+    checksum: u32,
+}
+
+impl LogWriter {
+    /// Makes a new log with its header in it. Neither the file nor its name is synced.
+    pub fn create(dir: &Dir, name: &str, header: Header, cause: Cause) -> Result<LogWriter> {
+        let file = dir.create(name, cause)?;
+        let bytes = header.encode();
+        file.append(&bytes)?;
+        Ok(LogWriter::resume(file, header, crc32c::crc32c(&bytes)))
+    }
+
+    /// Goes on behind the end of a log that was read; `checksum` is that of the whole file. Claims
+    /// nothing to be durable before it has been synced.
+    pub fn resume(file: File, header: Header, checksum: u32) -> LogWriter {
+        let written = file.len();
+        LogWriter { file, salt: header.salt(), pending: Vec::new(), written, synced: 0, claimed: 0, checksum }
+    }
+
+    /// Adds a record; its payload is `pieces`, one behind the other. Says where it will stand.
+    #[inline]
+    pub fn push(&mut self, kind: u8, part: Part, pieces: &[&[u8]]) -> Span {
+        let offset = self.end();
+        let before = self.pending.len();
+        let synced = (self.synced > self.claimed).then_some(self.synced);
+        self.claimed = self.synced;
+        frame::encode(&mut self.pending, self.salt, offset, (kind, part), synced, pieces);
+        Span { offset, len: self.pending.len() - before }
+    }
+
+    /// Hands what was pushed to the operating system, with one call. With this it survives the death
+    /// of the process.
+    pub fn flush(&mut self) -> Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        self.file.append(&self.pending)?;
+        self.checksum = crc32c::crc32c_append(self.checksum, &self.pending);
+        self.written += self.pending.len() as u64;
+        self.pending.clear();
+        // A large batch does not pin its memory.
+        self.pending.shrink_to(1 << 20);
+        Ok(())
+    }
+
+    /// Waits until everything that was flushed is on the device.
+    pub fn sync(&mut self) -> Result<()> {
+        if self.synced < self.written {
+            self.file.sync()?;
+            self.synced = self.written;
+        }
+        Ok(())
+    }
+
+    /// Takes note that a sync of the file, begun when `len` bytes were written, has returned.
+    pub fn note_synced(&mut self, len: u64) {
+        self.synced = self.synced.max(len);
+    }
+
+    /// Ends the log in an orderly way: what was reserved is given back, everything is synced, and a
+    /// `Close` record vouches for it. Returns how much is durable: all but that record, whose loss
+    /// would do no harm.
+    pub fn close(&mut self) -> Result<u64> {
+        self.finish()?;
+        self.push(CLOSE, Part::Full, &[]);
+        self.flush()?;
+        Ok(self.synced)
+    }
+
+    /// Gives back what was reserved, and syncs everything: the log can be sealed.
+    pub fn finish(&mut self) -> Result<()> {
+        self.flush()?;
+        self.file.truncate(self.written)?;
+        // Also when nothing was written since the last sync: the new length must be durable.
+        self.file.sync()?;
+        self.synced = self.written;
+        Ok(())
+    }
+
+    /// Makes sure that appends find zeros to overwrite; see [`crate::vfs::DiskFile::reserve`].
+    pub fn reserve(&self, bytes: u64) -> Result<()> {
+        self.file.reserve(bytes)
+    }
+
+    /// Where the next record will stand: bytes in the file and waiting for it.
+    #[inline]
+    pub fn end(&self) -> u64 {
+        self.written + self.pending.len() as u64
+    }
+
+    /// Bytes in the file.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Bytes that are durable.
+    pub fn synced(&self) -> u64 {
+        self.synced
+    }
+
+    /// CRC-32C of the bytes in the file.
+    pub fn checksum(&self) -> u32 {
+        self.checksum
+    }
+
+    /// The file.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Whether nothing but the header was ever written.
+    pub fn is_empty(&self) -> bool {
+        self.end() == HEADER_LEN
+    }
+}
