@@ -2,6 +2,8 @@
 //!
 //! The length of the mixed runs is set by `KVS_CONCURRENCY_OPS`, writes a writer (20,000 by default).
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use kvs::engine::batch::WriteBatch;
 use kvs::engine::bitcask::Bitcask;
 use kvs::engine::bitcask::options::BitcaskOptions;
@@ -199,7 +201,7 @@ fn mixed_run(disk: Arc<dyn Vfs>, options: BitcaskOptions) {
             scope.spawn(move || {
                 // Until there was enough of everything.
                 for i in 0.. {
-                    if i >= ops() && merges.load(Ordering::SeqCst) >= 20 {
+                    if i >= ops() && merges.load(Ordering::SeqCst) >= 8 {
                         break;
                     }
                     // Skewed, so that segments have both garbage and live records.
