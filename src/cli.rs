@@ -6,7 +6,7 @@
 //!
 //! - `place`: where the store is and how it is opened; `session`: the store, opened when needed;
 //! - `output` and [`voice`]: standard output and standard error, for people or as JSON;
-//! - `encoding`, `pairs`: bytes as text, streams of pairs;
+//! - `encoding`, `format`, `pairs`: bytes as text, streams of pairs;
 //! - [`failure`]: what a failure is called, and its exit code.
 
 mod argv;
@@ -15,6 +15,7 @@ mod encoding;
 mod exists;
 mod export;
 pub mod failure;
+mod format;
 mod get;
 mod import;
 mod interrupt;

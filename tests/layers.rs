@@ -214,10 +214,14 @@ fn an_import_points_up(house: &House) -> Vec<String> {
     broken
 }
 
+/// Circles that are in the thing itself: a line of the shell is a command, and the shell is one.
+const CIRCLES: &[(&str, &str)] = &[("cli/shell/line", "cli")];
+
 /// A way from some file back to itself.
 fn files_import_in_a_circle(house: &House) -> Vec<String> {
     let mut edges: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for import in house.imports() {
+    let known = |import: &Import| CIRCLES.contains(&(&import.from, &import.to));
+    for import in house.imports().into_iter().filter(|import| !known(import)) {
         edges.entry(import.from).or_default().insert(import.to);
     }
     // Files that nobody in the rest imports, and that import nobody in the rest, are in no circle.

@@ -1,7 +1,8 @@
 //! `kvs export`.
 
 use crate::cli::failure::{Failure, Outcome};
-use crate::cli::pairs::{Fields, Format, PairWriter, Unwritable};
+use crate::cli::format::Format;
+use crate::cli::pairs::{Fields, PairWriter, Unwritable};
 use crate::cli::place::Need;
 use crate::cli::progress::Progress;
 use crate::cli::scan;
