@@ -1,7 +1,10 @@
 //! The console blocks of the README and of the notes are true: each is run, once on every engine.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::disallowed_methods, reason = "copies the pages, so that they can be run in a place of their own")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "copies the pages, so that they can be run in a place of their own"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
