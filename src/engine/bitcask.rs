@@ -273,7 +273,7 @@ impl KvsEngine for Bitcask {
 
     fn swap(&self, key: &[u8], value: Option<&[u8]>) -> Result<Option<Value>> {
         match self.submit_one(key, value, Ask::OldValue)? {
-            Answer::Old(value) => Ok(Some(value)),
+            Answer::Old(value) => Ok(Some(*value)),
             Answer::Nothing | Answer::Absent | Answer::Present => Ok(None),
         }
     }
@@ -413,7 +413,7 @@ impl Store {
                 request.is_written = !(is_removal && found.is_none());
                 match (found, ask) {
                     (None, _) => Answer::Absent,
-                    (Some(Some(value)), Ask::OldValue) => Answer::Old(value),
+                    (Some(Some(value)), Ask::OldValue) => Answer::Old(Box::new(value)),
                     (Some(_), _) => Answer::Present,
                 }
             }
