@@ -41,7 +41,7 @@
 
 use crate::engine::batch::Op;
 use crate::engine::bitcask::hint::{HintBuilder, HintEntry};
-use crate::engine::bitcask::keydir::{Keydir, Place};
+use crate::engine::bitcask::keydir::{Keydir, Place, SHARDS};
 use crate::engine::bitcask::options::BitcaskOptions;
 use crate::engine::bitcask::segment::{
     Entry, Origin, Scratch, Sealed, Segment, SegmentMeta, SegmentState, Shelf,
@@ -233,6 +233,28 @@ pub struct Output {
     pub from: Vec<Vec<Place>>,
 }
 
+impl Output {
+    /// Points the keydir to the copies in `segment`, which is this output, where it still points to the
+    /// originals.
+    pub fn relocate(&self, keydir: &Keydir, inputs: &[Arc<Segment>], segment: &Segment) {
+        for shard in 0..SHARDS {
+            for (entry, &from) in self.entries.part(shard).zip(&self.from[shard]) {
+                if entry.is_tombstone {
+                    segment.add_tombstone(entry.len);
+                    continue;
+                }
+                // Counted first: a write that replaces it at once counts it off again.
+                segment.add_live(entry.len);
+                let input = inputs.iter().find(|input| input.number == u64::from(from.segment));
+                match keydir.relocate(entry.key, from, entry.place(segment.number)) {
+                    true => _ = input.map(|input| input.sub_live(from.len)),
+                    false => segment.sub_live(entry.len),
+                }
+            }
+        }
+    }
+}
+
 /// Copies what is still needed of the job's inputs. `next_number` gives numbers to the new files.
 /// After an error nothing is left of them, and the inputs are as they were.
 pub fn run(shelf: &Shelf, keydir: &Keydir, job: &Job<'_>, next_number: &dyn Fn() -> u64) -> Result<Merged> {
@@ -368,7 +390,7 @@ fn begin_output(shelf: &Shelf, number: u64, first_seqno: u64) -> Result<OpenOutp
     let meta = SegmentMeta { origin: Origin::Merge, first_seqno, state };
     let (name, header) = (filename::segment(number), meta.header(shelf.store_id, number));
     let log = shelf.with_descriptor(|| LogWriter::create(&shelf.dir, &name, header, Cause::Merge))?;
-    let from = vec![Vec::new(); crate::engine::bitcask::keydir::SHARDS];
+    let from = vec![Vec::new(); SHARDS];
     let (entries, scratch) = (HintBuilder::default(), Scratch::default());
     Ok(OpenOutput { number, log, meta, last_seqno: first_seqno, entries, from, scratch })
 }
