@@ -533,7 +533,7 @@ impl Store {
             hints: self.options.hints,
         };
         let next_number = || self.next_number.fetch_add(1, Ordering::Relaxed);
-        let merged = compaction::run(&self.shelf, &self.index.keydir, &job, &next_number);
+        let merged = compaction::run(&self.shelf, &self.index, &job, &next_number);
         let merged = merged.inspect_err(|error| {
             if error.is_corruption() {
                 merging.damaged.extend(picked.iter().copied());

@@ -55,6 +55,9 @@ pub struct FoundActive {
     pub closed: bool,
 }
 
+/// No store gets so far: at a billion writes a second it would take 290 years.
+const MAX_SEQNO: u64 = u64::MAX >> 1;
+
 /// Whether the caller may append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
@@ -71,10 +74,12 @@ pub fn recover(shelf: &Arc<Shelf>, hints: bool, purpose: Purpose, segment_bytes:
     let leftovers = check_files(shelf, &manifest.files)?;
     let keydir = Keydir::new(shelf.store_id);
     let mut segments = Vec::new();
+    // With this, every live number is below it.
+    let next_number = manifest.files.next_number;
+    if next_number > u64::from(u32::MAX) + 1 {
+        return Err(Error::corruption(&dir.join(MANIFEST), 0, format!("segment number {next_number}")));
+    }
     for (&number, meta) in &manifest.files.live {
-        if u32::try_from(number).is_err() {
-            return Err(Error::corruption(&dir.join(MANIFEST), 0, format!("segment number {number}")));
-        }
         segments.push((meta, number));
     }
     segments.sort_by_key(|(meta, number)| (meta.first_seqno, *number));
@@ -88,6 +93,9 @@ pub fn recover(shelf: &Arc<Shelf>, hints: bool, purpose: Purpose, segment_bytes:
     let sealed = loader.load_sealed(sealed, hints)?;
     let active = loader.load_active(active_meta, *active_number, durable, purpose, segment_bytes)?;
     let last_seqno = loader.last_seqno.max(active_meta.first_seqno.saturating_sub(1));
+    if last_seqno > MAX_SEQNO {
+        return Err(Error::corruption(&dir.join(MANIFEST), 0, format!("sequence number {last_seqno}")));
+    }
     Ok(Recovered { keydir, sealed, active, manifest, last_seqno, leftovers })
 }
 
@@ -168,7 +176,7 @@ impl Loader<'_> {
                     format!("segment {number} is active, but not the newest"),
                 ));
             };
-            if facts.last_seqno + 1 < meta.first_seqno || meta.first_seqno <= self.last_seqno {
+            if facts.last_seqno.saturating_add(1) < meta.first_seqno || meta.first_seqno <= self.last_seqno {
                 let path = self.shelf.dir.join(MANIFEST);
                 return Err(Error::corruption(&path, 0, format!("segment {number} overlaps an older one")));
             }
