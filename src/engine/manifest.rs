@@ -123,6 +123,8 @@ pub struct Read<F> {
     pub end: u64,
     /// How it ends.
     pub how: End,
+    /// Whether it was closed in an orderly way.
+    closed: bool,
     header: Header,
 }
 
@@ -148,7 +150,7 @@ pub fn read<F: Serialize + DeserializeOwned + Clone>(dir: &Dir, store_id: u64) -
         // A manifest comes into being whole, by an atomic replace.
         return Err(file.corruption(HEADER_LEN, "the manifest's first edit is missing"));
     }
-    Ok(Read { files, end: reader.position(), how, header })
+    Ok(Read { files, end: reader.position(), how, closed: reader.is_closed(), header })
 }
 
 /// The manifest of an open store.
@@ -171,15 +173,20 @@ impl<F: Serialize + DeserializeOwned + Clone> Manifest<F> {
         Manifest::put(dir, Header { store_id, number: 1, kind: LOG_KIND }, files)
     }
 
-    /// Goes on with a manifest that was read. A torn edit is cut off, and the cut synced, before
-    /// anything is appended.
+    /// Goes on with a manifest that was read. A torn edit is cut off; then everything that was read
+    /// is made durable, before anything is done that builds on it: a process that was killed may have
+    /// left its last edit, or the name of a new manifest, with the system only.
     pub fn resume(dir: &Dir, read: Read<F>) -> Result<Manifest<F>> {
-        let Read { files, end, how, header } = read;
+        let Read { files, end, how, closed, header } = read;
         let file = dir.append(MANIFEST, Cause::Manifest)?;
         if how != End::Clean {
             file.truncate(end)?;
+        }
+        // Edits that a `Close` stands behind were synced, each in its turn.
+        if how != End::Clean || !closed {
             file.sync()?;
         }
+        dir.sync()?;
         let sum = checksum(&file, end)?;
         let log = LogWriter::resume(file, header, sum);
         let fresh_bytes = HEADER_LEN + files.snapshot().encode().len() as u64;
