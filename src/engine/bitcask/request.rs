@@ -25,7 +25,7 @@ pub enum Answer {
     /// The key was there.
     Present,
     /// The key had this value.
-    Old(Value),
+    Old(Box<Value>),
 }
 
 /// A batch to write, when to acknowledge it, and what to tell.
