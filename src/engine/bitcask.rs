@@ -301,7 +301,9 @@ impl KvsEngine for Bitcask {
         let next_seqno = self.store.seal_active()?;
         let mut segments = self.store.index.view.load().by_age();
         segments.retain(|segment| segment.sealed().is_some_and(|sealed| sealed.last_seqno < next_seqno));
-        checkpoint::write(&self.store.shelf, &dir, &segments, self.store.take_number()?, next_seqno)
+        let number = self.store.take_number()?;
+        let identity = Identity { engine: NAME.into(), store_id: self.store.shelf.store_id };
+        checkpoint::write(&self.store.shelf, &dir, &segments, number, next_seqno, &identity)
     }
 
     fn stats(&self) -> Result<Stats> {
@@ -346,6 +348,11 @@ impl Store {
     fn apply(&self, group: &mut [Request]) {
         let mut writer = self.writer.lock();
         let result = match &mut *writer {
+            // A reader has acknowledged nothing: all of that is durable.
+            None if group.iter().all(|request| request.batch.is_empty()) => {
+                group.iter_mut().for_each(|request| request.outcome = Some(Ok(Answer::Nothing)));
+                Ok(())
+            }
             None => Err(Error::ReadOnly),
             Some(writer) => self.health.check().and_then(|()| {
                 let result = self.append(writer, group);
@@ -362,7 +369,7 @@ impl Store {
         for i in 0..group.len() {
             let (before, rest) = group.split_at_mut(i);
             let request = &mut rest[0];
-            self.answer(before, request)?;
+            self.answer(before, request);
             if request.is_written && writer.is_full_for(&request.batch, self.options.segment_bytes) {
                 self.rotate(writer)?;
             }
@@ -381,9 +388,16 @@ impl Store {
     }
 
     /// Finds out what a request asks for: in those that the same group writes before it, else in the
-    /// store.
-    fn answer(&self, before: &[Request], request: &mut Request) -> Result<()> {
-        let answer = match (request.ask, request.batch.iter().next()) {
+    /// store. If that can not be read, the request fails and is not written: its own error, and no
+    /// other's, since the disk was not touched.
+    fn answer(&self, before: &[Request], request: &mut Request) {
+        let answer = self.look_up(before, request);
+        request.is_written &= answer.is_ok();
+        request.outcome = Some(answer);
+    }
+
+    fn look_up(&self, before: &[Request], request: &mut Request) -> Result<Answer> {
+        Ok(match (request.ask, request.batch.iter().next()) {
             (Ask::Nothing, _) | (_, None) => Answer::Nothing,
             (ask, Some(op)) => {
                 let key = op.key();
@@ -403,9 +417,7 @@ impl Store {
                     (Some(_), _) => Answer::Present,
                 }
             }
-        };
-        request.outcome = Some(Ok(answer));
-        Ok(())
+        })
     }
 
     /// Shows a group that is in the log to readers. A snapshot stands before or behind all of it.
@@ -511,7 +523,7 @@ impl Store {
     /// harms nothing: the inputs stay.
     fn merge_behind(&self) {
         while self.health.check().is_ok() {
-            match self.merge_once(Aim::Ratio) {
+            match self.merge_once(Aim::Ratio, u64::MAX) {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => {
@@ -524,17 +536,18 @@ impl Store {
 
     /// The user's: everything that can be reclaimed.
     fn compact(&self) -> Result<()> {
-        self.seal_active()?;
-        // What writers do meanwhile makes new garbage; this call is about what there was.
+        let upto = self.seal_active()? - 1;
+        // What writers do meanwhile makes new garbage, in old segments too; this call is about what
+        // there was.
         let mut jobs_left = 2 * self.index.view.load().segments().len() + 4;
-        while jobs_left > 0 && self.merge_once(Aim::All)? {
+        while jobs_left > 0 && self.merge_once(Aim::All, upto)? {
             jobs_left -= 1;
         }
         Ok(())
     }
 
-    /// Merges one run; false if none is worth it.
-    fn merge_once(&self, aim: Aim) -> Result<bool> {
+    /// Merges one run of segments that hold no write after `upto`; false if none is worth it.
+    fn merge_once(&self, aim: Aim, upto: u64) -> Result<bool> {
         let mut merging = self.merging.lock();
         let (view, visible) = {
             // Between two writes: so the facts agree with each other.
@@ -543,6 +556,7 @@ impl Store {
         };
         let by_age = view.by_age();
         let mut facts: Vec<_> = by_age.iter().filter_map(|segment| Facts::of(segment, visible)).collect();
+        facts.retain(|facts| facts.last_seqno <= upto);
         facts.iter_mut().for_each(|facts| facts.is_damaged = merging.damaged.contains(&facts.number));
         let Some(picked) = compaction::pick(&facts, &self.options, aim) else { return Ok(false) };
         let (inputs, outside): (Vec<_>, Vec<_>) =

@@ -31,7 +31,7 @@ use std::ops::Bound;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// How many shards there are. Part of the hint format: it sorts by them.
-pub const SHARDS: usize = 64;
+pub const SHARDS: usize = 16;
 
 /// Bytes of an arena's chunk. A key that needs more gets a chunk of its own.
 const CHUNK: usize = 1 << 16;
@@ -283,12 +283,21 @@ impl Shard {
 
     /// Leaves the dead behind. Costs a pass over the shard, once for as many removals as it has keys.
     fn rebuild(&mut self) {
+        // Settling may pack, but need not.
         self.settle();
+        if self.arena.dead > 0 {
+            self.pack();
+        }
+    }
+
+    /// Moves all entries to a new arena: in the order of their keys if there is one, so that a scan
+    /// reads its keys one behind the other.
+    fn pack(&mut self) {
         let old = std::mem::take(&mut self.arena);
         let mut table = HashTable::with_capacity(self.table.len());
         let seed = self.seed;
-        let mut ids: Vec<u32> = match &self.order {
-            Some(order) => order.sorted.clone(),
+        let mut ids: Vec<u32> = match &mut self.order {
+            Some(order) => std::mem::take(&mut order.sorted),
             None => self.table.iter().copied().collect(),
         };
         ids.retain_mut(|id| {
@@ -324,12 +333,15 @@ impl Shard {
         let arena = &self.arena;
         order.fresh.retain(|&id| !arena.is_dead(id));
         order.fresh.sort_unstable_by(|&a, &b| arena.key(a).cmp(arena.key(b)));
-        if order.fresh.len() * 8 < order.sorted.len() {
-            order.merge_few(arena);
-        } else {
-            order.merge_many(arena);
+        let are_few = order.fresh.len() * 8 < order.sorted.len();
+        match are_few {
+            true => order.merge_few(arena),
+            false => order.merge_many(arena),
         }
         order.fresh = Vec::new();
+        if !are_few {
+            self.pack();
+        }
     }
 
     fn make_order(&mut self) {

@@ -1,0 +1,501 @@
+//! Readers, writers, snapshots and merges at once: what each may see of the others.
+//!
+//! The length of the mixed runs is set by `KVS_CONCURRENCY_OPS`, writes a writer (20,000 by default).
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use kvs::engine::batch::WriteBatch;
+use kvs::engine::bitcask::Bitcask;
+use kvs::engine::bitcask::options::BitcaskOptions;
+use kvs::engine::options::{OpenOptions, WriteOptions};
+use kvs::engine::range::KeyRange;
+use kvs::engine::{KvsEngine, KvsRead};
+use kvs::vfs::memory::SimDisk;
+use kvs::vfs::{Cause, DirEntry, DirLock, DiskFile, LockMode, Vfs};
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier};
+
+/// What a hook is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    Append,
+    Sync,
+}
+
+type Hook = Arc<dyn Fn(Call, Cause) + Send + Sync>;
+
+/// A disk that asks a hook before it appends or syncs: so that a test can hold an operation up for as
+/// long as it likes.
+#[derive(Clone)]
+struct HookDisk {
+    inner: Arc<dyn Vfs>,
+    hook: Hook,
+}
+
+struct HookFile {
+    inner: Arc<dyn DiskFile>,
+    cause: Cause,
+    hook: Hook,
+}
+
+impl HookDisk {
+    fn new(inner: Arc<dyn Vfs>, hook: impl Fn(Call, Cause) + Send + Sync + 'static) -> Arc<HookDisk> {
+        Arc::new(HookDisk { inner, hook: Arc::new(hook) })
+    }
+
+    fn wrap(&self, inner: Arc<dyn DiskFile>, cause: Cause) -> Arc<dyn DiskFile> {
+        Arc::new(HookFile { inner, cause, hook: self.hook.clone() })
+    }
+}
+
+impl fmt::Debug for HookDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HookDisk")
+    }
+}
+
+impl fmt::Debug for HookFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HookFile")
+    }
+}
+
+impl Vfs for HookDisk {
+    fn create(&self, path: &Path, cause: Cause) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(self.wrap(self.inner.create(path, cause)?, cause))
+    }
+    fn append(&self, path: &Path, cause: Cause) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(self.wrap(self.inner.append(path, cause)?, cause))
+    }
+    fn open(&self, path: &Path, cause: Cause) -> io::Result<Arc<dyn DiskFile>> {
+        self.inner.open(path, cause)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.inner.remove(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.inner.rename(from, to)
+    }
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.inner.link(from, to)
+    }
+    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
+        self.inner.list(dir)
+    }
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        self.inner.create_dir(dir)
+    }
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.inner.sync_dir(dir)
+    }
+    fn lock(&self, dir: &Path, mode: LockMode) -> io::Result<Box<dyn DirLock>> {
+        self.inner.lock(dir, mode)
+    }
+}
+
+impl DiskFile for HookFile {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        (self.hook)(Call::Append, self.cause);
+        self.inner.append(bytes)
+    }
+    fn sync(&self) -> io::Result<()> {
+        (self.hook)(Call::Sync, self.cause);
+        self.inner.sync()
+    }
+    fn reserve(&self, bytes: u64) -> io::Result<()> {
+        self.inner.reserve(bytes)
+    }
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.inner.truncate(len)
+    }
+    fn len(&self) -> u64 {
+        self.inner.len()
+    }
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.inner.read_at(buf, offset)
+    }
+}
+
+/// Lets one operation wait until the test lets it go.
+#[derive(Default)]
+struct Gate {
+    closed: AtomicBool,
+    arrived: AtomicU64,
+}
+
+impl Gate {
+    fn pass(&self) {
+        if self.closed.load(Ordering::SeqCst) {
+            self.arrived.fetch_add(1, Ordering::SeqCst);
+            while self.closed.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    fn wait_for_arrival(&self) {
+        while self.arrived.load(Ordering::SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+    }
+}
+
+fn open(disk: Arc<dyn Vfs>, options: BitcaskOptions) -> Bitcask {
+    Bitcask::open(Path::new("/store"), OpenOptions { disk, ..OpenOptions::default() }, options).unwrap()
+}
+
+fn key(n: u64) -> Vec<u8> {
+    format!("key{n:04}").into_bytes()
+}
+
+/// A value that says its version twice, and is long enough that segments fill.
+fn value(version: u64) -> Vec<u8> {
+    let mut value = version.to_le_bytes().to_vec();
+    value.resize(8 + (version % 90) as usize, b'.');
+    value.extend_from_slice(&version.to_le_bytes());
+    value
+}
+
+fn version(value: &[u8]) -> u64 {
+    let (first, last) = (value.first_chunk::<8>().unwrap(), value.last_chunk::<8>().unwrap());
+    assert_eq!(first, last, "a torn value");
+    u64::from_le_bytes(*first)
+}
+
+fn ops() -> u64 {
+    std::env::var("KVS_CONCURRENCY_OPS").ok().and_then(|ops| ops.parse().ok()).unwrap_or(20_000)
+}
+
+/// What writers have begun and what was acknowledged, for each key.
+struct Ledger {
+    issued: Vec<AtomicU64>,
+    acked: Vec<AtomicU64>,
+}
+
+impl Ledger {
+    fn new(keys: u64) -> Ledger {
+        let zeros = || (0..keys).map(|_| AtomicU64::new(0)).collect();
+        Ledger { issued: zeros(), acked: zeros() }
+    }
+}
+
+/// Each key has one writer, which counts its versions up. Whatever else runs, a get of a key that
+/// always exists finds it, finds nothing older than what was acknowledged before it began, and nothing
+/// that was not written.
+fn mixed_run(disk: Arc<dyn Vfs>, options: BitcaskOptions) {
+    const KEYS: u64 = 97;
+    const WRITERS: u64 = 2;
+    let store = open(disk.clone(), options.clone());
+    let ledger = Ledger::new(KEYS);
+    for n in 0..KEYS {
+        store.set(&key(n), &value(0)).unwrap();
+    }
+    let (writing, reads, merges) = (AtomicU64::new(WRITERS), AtomicU64::new(0), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            let (store, ledger, writing, merges) = (&store, &ledger, &writing, &merges);
+            scope.spawn(move || {
+                // Until there was enough of everything.
+                for i in 0.. {
+                    if i >= ops() && merges.load(Ordering::SeqCst) >= 5 {
+                        break;
+                    }
+                    // Skewed, so that segments have both garbage and live records.
+                    let n = ((i * i + i / 7) % KEYS) / WRITERS * WRITERS + writer;
+                    if n >= KEYS {
+                        continue;
+                    }
+                    let next = ledger.issued[n as usize].fetch_add(1, Ordering::SeqCst) + 1;
+                    store.set(&key(n), &value(next)).unwrap();
+                    ledger.acked[n as usize].store(next, Ordering::SeqCst);
+                }
+                writing.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+        for reader in 0..2 {
+            let (store, ledger, writing, reads) = (&store, &ledger, &writing, &reads);
+            scope.spawn(move || {
+                let mut n = reader;
+                while writing.load(Ordering::SeqCst) > 0 {
+                    n = (n * 31 + 7) % KEYS;
+                    let acked = ledger.acked[n as usize].load(Ordering::SeqCst);
+                    let found = store.get(&key(n)).unwrap().expect("this key always exists");
+                    let issued = ledger.issued[n as usize].load(Ordering::SeqCst);
+                    let found = version(&found);
+                    assert!((acked..=issued).contains(&found), "key {n}: {found}, not in {acked}..={issued}");
+                    reads.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        let (store, ledger, writing, merges) = (&store, &ledger, &writing, &merges);
+        scope.spawn(move || {
+            // Scans see every key once, in order; snapshots do not change while merges run.
+            while writing.load(Ordering::SeqCst) > 0 {
+                let acked: Vec<_> = ledger.acked.iter().map(|acked| acked.load(Ordering::SeqCst)).collect();
+                let snapshot = store.snapshot().unwrap();
+                let versions = |snapshot: &dyn KvsRead| -> Vec<u64> {
+                    let pairs = snapshot.scan(KeyRange::all()).unwrap().map(|pair| pair.unwrap());
+                    pairs
+                        .enumerate()
+                        .map(|(n, (k, v))| {
+                            assert_eq!(k, key(n as u64));
+                            version(&v)
+                        })
+                        .collect()
+                };
+                let first = versions(&snapshot);
+                assert_eq!(first.len(), KEYS as usize);
+                assert!(first.iter().zip(&acked).all(|(seen, acked)| seen >= acked));
+                store.compact().unwrap();
+                merges.fetch_add(1, Ordering::SeqCst);
+                assert_eq!(versions(&snapshot), first);
+            }
+        });
+    });
+    let stats = store.stats().unwrap();
+    assert_eq!(stats.snapshots, 0);
+    drop(store);
+    let store = open(disk, options);
+    for n in 0..KEYS {
+        let last = ledger.issued[n as usize].load(Ordering::SeqCst);
+        assert_eq!(version(&store.get(&key(n)).unwrap().unwrap()), last, "key {n} after reopening");
+    }
+    println!(
+        "{} reads beside {} writes and {} full merges",
+        reads.into_inner(),
+        stats.seqno,
+        merges.into_inner()
+    );
+}
+
+#[test]
+fn no_read_is_stale_or_lost_beside_writers_and_merges_in_memory() {
+    mixed_run(
+        Arc::new(SimDisk::from_image(&Default::default(), kvs::vfs::memory::Record::Off)),
+        BitcaskOptions::tiny(),
+    );
+}
+
+#[test]
+fn no_read_is_stale_or_lost_beside_writers_and_merges_on_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Rooted { root: dir.path().to_path_buf() };
+    mixed_run(Arc::new(disk), BitcaskOptions { segment_bytes: 64 << 10, ..BitcaskOptions::tiny() });
+}
+
+/// The real disk, with `/store` somewhere below a temporary directory.
+#[derive(Debug)]
+struct Rooted {
+    root: std::path::PathBuf,
+}
+
+impl Rooted {
+    fn at(&self, path: &Path) -> std::path::PathBuf {
+        self.root.join(path.strip_prefix("/").unwrap())
+    }
+}
+
+impl Vfs for Rooted {
+    fn create(&self, path: &Path, cause: Cause) -> io::Result<Arc<dyn DiskFile>> {
+        kvs::vfs::os::OsDisk.create(&self.at(path), cause)
+    }
+    fn append(&self, path: &Path, cause: Cause) -> io::Result<Arc<dyn DiskFile>> {
+        kvs::vfs::os::OsDisk.append(&self.at(path), cause)
+    }
+    fn open(&self, path: &Path, cause: Cause) -> io::Result<Arc<dyn DiskFile>> {
+        kvs::vfs::os::OsDisk.open(&self.at(path), cause)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        kvs::vfs::os::OsDisk.remove(&self.at(path))
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        kvs::vfs::os::OsDisk.rename(&self.at(from), &self.at(to))
+    }
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        kvs::vfs::os::OsDisk.link(&self.at(from), &self.at(to))
+    }
+    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
+        kvs::vfs::os::OsDisk.list(&self.at(dir))
+    }
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        kvs::vfs::os::OsDisk.create_dir(&self.at(dir))
+    }
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        kvs::vfs::os::OsDisk.sync_dir(&self.at(dir))
+    }
+    fn lock(&self, dir: &Path, mode: LockMode) -> io::Result<Box<dyn DirLock>> {
+        kvs::vfs::os::OsDisk.lock(&self.at(dir), mode)
+    }
+}
+
+/// A batch sets all keys to one number. Whoever looks at a snapshot sees one number.
+#[test]
+fn no_snapshot_sees_half_a_batch() {
+    const KEYS: u64 = 20;
+    let disk = SimDisk::from_image(&Default::default(), kvs::vfs::memory::Record::Off);
+    let store = open(Arc::new(disk), BitcaskOptions::tiny());
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..ops() / 20 {
+                let mut batch = WriteBatch::new();
+                (0..KEYS).for_each(|n| batch.set(&key(n), &value(round)));
+                store.write(batch, &WriteOptions::default()).unwrap();
+            }
+            done.store(true, Ordering::SeqCst);
+        });
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::SeqCst) {
+                    let snapshot = store.snapshot().unwrap();
+                    let seen = snapshot.scan(KeyRange::all()).unwrap().map(|pair| version(&pair.unwrap().1));
+                    let seen: Vec<_> = seen.collect();
+                    assert!(seen.is_empty() || seen.len() == KEYS as usize);
+                    assert!(seen.iter().all(|version| *version == seen[0]), "{seen:?}");
+                    if let Some(first) = seen.first() {
+                        let got = snapshot.get(&key(KEYS - 1)).unwrap().unwrap();
+                        assert_eq!(version(&got), *first);
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// `swap` and `remove` are one step: of many who take a ticket, each gets its own.
+#[test]
+fn swaps_are_one_step_among_all_writers() {
+    let disk = SimDisk::from_image(&Default::default(), kvs::vfs::memory::Record::Off);
+    let store = open(Arc::new(disk), BitcaskOptions::tiny());
+    let (rounds, threads) = (ops() / 20, 4);
+    let won = AtomicU64::new(0);
+    let barrier = Barrier::new(threads);
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let (store, won, barrier) = (&store, &won, &barrier);
+            scope.spawn(move || {
+                for round in 0..rounds {
+                    if thread == 0 {
+                        store.set(b"ticket", &round.to_le_bytes()).unwrap();
+                    }
+                    barrier.wait();
+                    let old = store.swap(b"ticket", None).unwrap();
+                    if let Some(old) = old {
+                        assert_eq!(old, round.to_le_bytes());
+                        won.fetch_add(1, Ordering::SeqCst);
+                    }
+                    barrier.wait();
+                }
+            });
+        }
+    });
+    assert_eq!(won.into_inner(), rounds, "each ticket was taken once");
+}
+
+/// Eight writers who want to be durable share syncs: while one sync runs, the others queue up and are
+/// committed together. The disk here needs a millisecond for a sync, as a fast real one does.
+#[test]
+fn eight_durable_writers_share_syncs() {
+    let syncs = Arc::new(AtomicU64::new(0));
+    let counted = syncs.clone();
+    let inner = SimDisk::from_image(&Default::default(), kvs::vfs::memory::Record::Off);
+    let disk = HookDisk::new(Arc::new(inner), move |call, cause| {
+        if (call, cause) == (Call::Sync, Cause::Log) {
+            counted.fetch_add(1, Ordering::SeqCst);
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    });
+    let store = open(disk, BitcaskOptions::default());
+    let before = syncs.load(Ordering::SeqCst);
+    let (threads, writes) = (8, 50);
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let store = &store;
+            scope.spawn(move || {
+                for i in 0..writes {
+                    let mut batch = WriteBatch::new();
+                    batch.set(&key(thread * 1000 + i), b"v");
+                    store.write(batch, &WriteOptions::durable()).unwrap();
+                }
+            });
+        }
+    });
+    let shared = syncs.load(Ordering::SeqCst) - before;
+    println!("{} durable writes took {shared} syncs", threads * writes);
+    assert!(shared <= threads * writes / 2, "{shared} syncs for {} writes", threads * writes);
+}
+
+/// A reader never waits for a writer's disk: gets, scans and snapshots go on while a sync hangs.
+#[test]
+fn reads_go_on_while_a_write_waits_for_the_disk() {
+    for held_up in [Call::Append, Call::Sync] {
+        let gate = Arc::new(Gate::default());
+        let passed = gate.clone();
+        let inner = SimDisk::from_image(&Default::default(), kvs::vfs::memory::Record::Off);
+        let disk = HookDisk::new(Arc::new(inner), move |call, cause| {
+            if (call, cause) == (held_up, Cause::Log) {
+                passed.pass();
+            }
+        });
+        let store = open(disk, BitcaskOptions::default());
+        store.set(b"k", b"old").unwrap();
+        gate.closed.store(true, Ordering::SeqCst);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut batch = WriteBatch::new();
+                batch.set(b"k", b"new");
+                store.write(batch, &WriteOptions::durable()).unwrap();
+            });
+            gate.wait_for_arrival();
+            assert_eq!(store.get(b"k").unwrap().unwrap(), b"old");
+            let snapshot = store.snapshot().unwrap();
+            assert_eq!(snapshot.scan(KeyRange::all()).unwrap().count(), 1);
+            gate.closed.store(false, Ordering::SeqCst);
+        });
+        assert_eq!(store.get(b"k").unwrap().unwrap(), b"new");
+    }
+}
+
+/// Nor for a merge: reads and writes go on while one hangs in the middle of its copying, and what was
+/// written meanwhile is newer than what it copied.
+#[test]
+fn reads_and_writes_go_on_while_a_merge_waits_for_the_disk() {
+    let gate = Arc::new(Gate::default());
+    let passed = gate.clone();
+    let inner = SimDisk::from_image(&Default::default(), kvs::vfs::memory::Record::Off);
+    let disk = HookDisk::new(Arc::new(inner), move |call, cause| {
+        if (call, cause) == (Call::Sync, Cause::Merge) {
+            passed.pass();
+        }
+    });
+    let never_by_itself = BitcaskOptions { merge_garbage_ratio: 1.0, ..BitcaskOptions::tiny() };
+    let store = open(disk, never_by_itself);
+    for round in 0..3 {
+        (0..100).for_each(|n| store.set(&key(n), &value(round)).unwrap());
+    }
+    gate.closed.store(true, Ordering::SeqCst);
+    let (done, wait) = channel();
+    std::thread::scope(|scope| {
+        let store = &store;
+        scope.spawn(move || {
+            store.compact().unwrap();
+            done.send(()).unwrap();
+        });
+        gate.wait_for_arrival();
+        store.set(&key(0), &value(7)).unwrap();
+        assert!(store.remove(&key(1)).unwrap());
+        assert_eq!(version(&store.get(&key(2)).unwrap().unwrap()), 2);
+        assert_eq!(store.scan(KeyRange::all()).unwrap().count(), 99);
+        assert!(wait.try_recv().is_err(), "the merge still waits");
+        gate.closed.store(false, Ordering::SeqCst);
+        wait.recv().unwrap();
+    });
+    assert_eq!(version(&store.get(&key(0)).unwrap().unwrap()), 7);
+    assert_eq!(store.get(&key(1)).unwrap(), None);
+    assert_eq!(version(&store.get(&key(2)).unwrap().unwrap()), 2);
+    assert!(store.stats().unwrap().dead_bytes < 200, "{:?}", store.stats().unwrap());
+}
