@@ -36,12 +36,14 @@ mod stream;
 mod style;
 mod table;
 mod upkeep;
+mod verb;
 pub mod voice;
 
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::place::Place;
 use crate::cli::session::Session;
 use crate::cli::style::{Color, Style};
+use crate::cli::verb::Verb;
 use clap::builder::Resettable;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::{OsStr, OsString};
@@ -82,49 +84,10 @@ enum Command {
     Man(manual::Man),
 }
 
-/// The verbs that work on a store, in a shell as well as alone.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
-    Set(set::Set),
-    Get(get::Get),
-    Exists(exists::Exists),
-    Rm(rm::Rm),
-    Scan(scan::Scan),
-    Batch(batch::Batch),
-    Import(import::Import),
-    Export(export::Export),
-    Stats(stats::StatsVerb),
-    Compact(upkeep::Compact),
-    Sync(upkeep::Sync),
-    Checkpoint(upkeep::Checkpoint),
-    Options(options::Options),
-}
-
-impl Verb {
-    /// Does it, and says how it went.
-    pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
-        match self {
-            Verb::Set(verb) => verb.run(session),
-            Verb::Get(verb) => verb.run(session),
-            Verb::Exists(verb) => verb.run(session),
-            Verb::Rm(verb) => verb.run(session),
-            Verb::Scan(verb) => verb.run(session),
-            Verb::Batch(verb) => verb.run(session),
-            Verb::Import(verb) => verb.run(session),
-            Verb::Export(verb) => verb.run(session),
-            Verb::Stats(verb) => verb.run(session),
-            Verb::Compact(verb) => verb.run(session),
-            Verb::Sync(verb) => verb.run(session),
-            Verb::Checkpoint(verb) => verb.run(session),
-            Verb::Options(verb) => verb.run(session),
-        }
-    }
-}
-
 /// The headings of the help, and the commands below each.
 const HEADINGS: [(&str, &[&str]); 3] = [
     ("Data", &["set", "get", "exists", "rm", "scan", "batch", "import", "export", "shell"]),
-    ("Store", &["stats", "compact", "sync", "checkpoint", "options"]),
+    ("Store", &["stats", "compact", "sync", "options", "checkpoint"]),
     ("Meta", &["completions", "man"]),
 ];
 
