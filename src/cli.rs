@@ -20,6 +20,7 @@ mod get;
 mod import;
 mod interrupt;
 mod json;
+mod look;
 mod manual;
 mod options;
 mod output;
@@ -80,14 +81,18 @@ enum Command {
     #[command(flatten)]
     Verb(Verb),
     Shell(shell::Shell),
+    Verify(look::Verify),
+    Repair(look::Repair),
+    Inspect(look::Inspect),
     Completions(manual::Completions),
     Man(manual::Man),
 }
 
 /// The headings of the help, and the commands below each.
-const HEADINGS: [(&str, &[&str]); 3] = [
+const HEADINGS: [(&str, &[&str]); 4] = [
     ("Data", &["set", "get", "exists", "rm", "scan", "batch", "import", "export", "shell"]),
-    ("Store", &["stats", "compact", "sync", "options", "checkpoint"]),
+    ("Store", &["stats", "compact", "sync", "options", "verify", "repair", "checkpoint"]),
+    ("Look", &["inspect"]),
     ("Meta", &["completions", "man"]),
 ];
 
@@ -138,6 +143,9 @@ pub fn run(args: Vec<OsString>) -> Result<Outcome, Failure> {
         let outcome = match cli.command {
             Command::Verb(verb) => verb.run(&mut session),
             Command::Shell(shell) => shell.run(&mut session),
+            Command::Verify(verb) => verb.run(&mut session),
+            Command::Repair(verb) => verb.run(&mut session),
+            Command::Inspect(verb) => verb.run(&mut session),
             Command::Completions(verb) => verb.run(&mut session, command()),
             Command::Man(verb) => verb.run(&mut session, command()),
         };
