@@ -4,7 +4,9 @@
 //! 2. Every live segment must be there with its length: a missing one is damage, not an empty store.
 //! 3. From the oldest segment to the newest, the keydir is filled: from the hint if there is a sound
 //!    one, else from the log itself. Only the active segment's tail may be torn.
-//! 4. What no manifest names is left over from a crash, and removed.
+//! 4. What was read is made durable before anything is built on it: a killed process may have left it
+//!    with the system only.
+//! 5. What no manifest names is left over from a crash, and removed.
 //!
 //! A directory that is opened for reading is not changed: a torn tail is skipped in memory.
 
