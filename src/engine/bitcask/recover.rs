@@ -16,10 +16,10 @@ use crate::engine::event::{Event, Listener};
 use crate::engine::filename::{self, FileName, MANIFEST};
 use crate::engine::manifest::{self, Files};
 use crate::error::{Error, Result};
-use crate::record::frame::{HEADER_LEN, Header};
+use crate::record::frame::Header;
 use crate::record::reader::{End, LogReader};
 use crate::vfs::Cause;
-use crate::vfs::dir::{Dir, File};
+use crate::vfs::dir::File;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -313,35 +313,4 @@ impl Loader<'_> {
 fn tell_torn(listener: &Listener, file: &File, end: u64) {
     let path = file.path().to_path_buf();
     listener.tell(Event::TornTail { path, offset: end, dropped_bytes: file.len() - end });
-}
-
-/// Whether a directory without an identity file may become a store: nothing in it is ours that could
-/// hold data. A half-made store is; somebody's store whose identity file was lost is not.
-pub fn may_create(dir: &Dir) -> Result<()> {
-    for entry in dir.list()?.unwrap_or_default() {
-        let data = match filename::parse(&entry.name) {
-            // A half-made store has one segment with at most its header in it.
-            Some(FileName::Segment(number)) => number != FIRST_SEGMENT || entry.len > HEADER_LEN,
-            Some(FileName::Wal(_) | FileName::Table(_) | FileName::Hint(_)) => true,
-            // Written by our creation, or by another program; ours begins with our header.
-            Some(FileName::Manifest) => !is_our_manifest(dir, entry.len)?,
-            _ => false,
-        };
-        if data {
-            let reason = "it looks like a store's file, but the directory has no identity file (ENGINE); \
-                          use an empty directory, or kvs repair";
-            return Err(Error::corruption(&dir.join(&entry.name), 0, reason));
-        }
-    }
-    Ok(())
-}
-
-/// The number of a new store's first segment.
-pub const FIRST_SEGMENT: u64 = 1;
-
-fn is_our_manifest(dir: &Dir, len: u64) -> Result<bool> {
-    let file = dir.open(MANIFEST, Cause::Recovery)?;
-    let mut head = vec![0; len.min(HEADER_LEN) as usize];
-    file.read_exact_at(&mut head, 0)?;
-    Ok(Header::decode(&head).is_some_and(|header| header.kind == manifest::LOG_KIND && header.number == 1))
 }
