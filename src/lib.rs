@@ -18,6 +18,8 @@
 //!
 //! The directory of a store is the same whether the library opens it or the command `kvs` does.
 
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod codec;
 pub mod engine;
 pub mod error;

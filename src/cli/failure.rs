@@ -1,0 +1,161 @@
+//! What a command comes to: an outcome or a failure, each with its exit code.
+
+use crate::error::Error;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+
+/// How a command ended that did what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done.
+    Done,
+    /// The key is not there, or the condition does not hold.
+    NotThere,
+    /// Damage was found, and told.
+    Damaged,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> ExitCode {
+        ExitCode::from(match outcome {
+            Outcome::Done => 0,
+            Outcome::NotThere => 1,
+            Outcome::Damaged => 4,
+        })
+    }
+}
+
+/// Why a command stopped.
+#[derive(Debug)]
+pub enum Failure {
+    /// Who read our output has read enough. No error, and nothing to say.
+    ClosedPipe,
+    /// The arguments are not understood; clap says how they should be.
+    Usage(Box<clap::Error>),
+    /// Anything else.
+    Told(Told),
+}
+
+/// A failure in words.
+#[derive(Debug)]
+pub struct Told {
+    /// Its name in JSON.
+    pub kind: &'static str,
+    /// The exit code.
+    pub code: u8,
+    /// What happened.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// The arguments, or the input, can not be used.
+    pub(crate) fn usage(message: impl Into<String>) -> Failure {
+        Failure::Told(Told { kind: "usage", code: 2, message: message.into(), hint: None })
+    }
+
+    /// The user stopped it.
+    pub(crate) fn interrupted() -> Failure {
+        let message = "interrupted".to_string();
+        Failure::Told(Told { kind: "interrupted", code: 130, message, hint: None })
+    }
+
+    /// Reading `name` failed.
+    pub(crate) fn input(name: &str, error: io::Error) -> Failure {
+        Failure::from(Error::io("read", Path::new(name), error))
+    }
+
+    /// Writing `name` failed; if because nobody reads it any more, that is no error.
+    pub(crate) fn output(name: &str, error: io::Error) -> Failure {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
+            // Not `Error::io`: a full disk under the output is not the store's.
+            _ => Failure::from(Error::Io { op: "write", path: name.into(), source: Arc::new(error) }),
+        }
+    }
+
+    /// The same failure, at a place: `line 7`.
+    pub(crate) fn at(mut self, place: &str) -> Failure {
+        if let Failure::Told(told) = &mut self {
+            told.message = format!("{place}: {}", told.message);
+        }
+        self
+    }
+
+    /// The same failure, and what was done before it.
+    pub(crate) fn after(mut self, done: &str) -> Failure {
+        if let Failure::Told(told) = &mut self {
+            told.message = format!("{}; {done}", told.message);
+        }
+        self
+    }
+
+    /// What the process exits with.
+    pub fn code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Failure::ClosedPipe => 0,
+            Failure::Usage(_) => 2,
+            Failure::Told(told) => told.code,
+        })
+    }
+}
+
+impl From<clap::Error> for Failure {
+    fn from(error: clap::Error) -> Failure {
+        Failure::Usage(Box::new(error))
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        let (kind, code, hint) = match error.root() {
+            _ if matches!(error, Error::Poisoned(_)) => ("poisoned", 3, None),
+            Error::Io { source, .. } => ("io", 3, io_hint(source.kind())),
+            Error::NoSpace { .. } => ("no_space", 3, None),
+            Error::Corruption { .. } => {
+                ("corruption", 4, Some("kvs verify lists all damage; kvs repair DEST saves what is whole"))
+            }
+            Error::Locked { .. } => {
+                ("locked", 3, Some("wait until it ends; many readers may be in at once, or one writer"))
+            }
+            Error::WrongEngine { .. } => ("wrong_engine", 3, Some("or leave out -e: the directory knows")),
+            Error::UnknownFormat { .. } => ("unknown_format", 3, None),
+            Error::NoStore { .. } => ("no_store", 3, Some("-p DIR says where it is; kvs set makes one")),
+            Error::InvalidArgument(_) => ("invalid_argument", 2, None),
+            Error::ReadOnly => ("read_only", 3, Some("leave out --read-only to write")),
+            Error::Poisoned(_) => ("poisoned", 3, None),
+        };
+        let hint = hint.map(str::to_string);
+        Failure::Told(Told { kind, code, message: error.to_string(), hint })
+    }
+}
+
+fn io_hint(kind: io::ErrorKind) -> Option<&'static str> {
+    match kind {
+        io::ErrorKind::NotFound => Some("is the path right?"),
+        io::ErrorKind::PermissionDenied => Some("this user may not; look at the rights of the path"),
+        io::ErrorKind::ReadOnlyFilesystem => Some("the file system is mounted for reading only"),
+        _ => None,
+    }
+}
+
+/// Runs a command; a panic in it is a bug, and told as one sentence.
+pub(crate) fn catch(command: impl FnOnce() -> Result<Outcome, Failure>) -> Result<Outcome, Failure> {
+    static PLACE: OnceLock<String> = OnceLock::new();
+    std::panic::set_hook(Box::new(|info| {
+        _ = PLACE.set(info.location().map(ToString::to_string).unwrap_or_default());
+    }));
+    let caught = catch_unwind(AssertUnwindSafe(command));
+    let _ = std::panic::take_hook();
+    caught.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_string());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        let hint = Some("the store is as it was after the last acknowledged write".to_string());
+        let message = format!("a bug in kvs at {}: {text}", PLACE.get().map_or("?", String::as_str));
+        Err(Failure::Told(Told { kind: "bug", code: 3, message, hint }))
+    })
+}

@@ -1,0 +1,47 @@
+//! Ctrl-C: long work stops at the next safe place, and the process exits with 130.
+//!
+//! Every opening of a store is a recovery, so that stopping anywhere leaves the store whole. Loops
+//! still look at the flag, because a loop that stops by itself can say how far it came. Work that
+//! does not look (a read from a terminal, one call into an engine) is ended after a moment.
+
+use crate::cli::failure::Failure;
+use crate::cli::voice::Voice;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static PATIENT: AtomicBool = AtomicBool::new(false);
+
+/// How long work may go on that was asked to stop.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Listens from now on. Where the system has no signals to offer, the default action stays.
+pub(crate) fn listen(voice: Voice) {
+    let _ = ctrlc::set_handler(move || {
+        let again = INTERRUPTED.swap(true, Ordering::Relaxed);
+        if PATIENT.load(Ordering::Relaxed) && !again {
+            return;
+        }
+        std::thread::sleep(GRACE);
+        voice.fail(&Failure::interrupted());
+        std::process::exit(130);
+    });
+}
+
+/// An interrupt ends the work on the current line, and the process only if that does not stop.
+pub(crate) fn end_lines_only() {
+    PATIENT.store(true, Ordering::Relaxed);
+}
+
+/// Forgets an interrupt that has done its work.
+pub(crate) fn forget() {
+    INTERRUPTED.store(false, Ordering::Relaxed);
+}
+
+/// A failure, if the user wants it to stop.
+pub(crate) fn check() -> Result<(), Failure> {
+    match INTERRUPTED.load(Ordering::Relaxed) {
+        true => Err(Failure::interrupted()),
+        false => Ok(()),
+    }
+}

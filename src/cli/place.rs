@@ -1,0 +1,109 @@
+//! Where the store is, and how it is opened: the arguments that every command takes.
+
+use crate::cli::failure::Failure;
+use crate::cli::voice::Voice;
+use crate::engine::KvsEngine;
+use crate::engine::event::Listener;
+use crate::engine::kind::EngineKind;
+use crate::engine::options::{Access, Durability, OpenOptions};
+use crate::error::Error;
+use crate::vfs::Vfs;
+use crate::vfs::os::OsDisk;
+use clap::Args;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Where the store is, and how it is opened.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "The store")]
+pub(crate) struct Place {
+    /// The directory of the store; made when something is first written
+    #[arg(short, long, global = true, value_name = "DIR", env = "KVS_PATH", default_value = ".")]
+    pub path: PathBuf,
+
+    /// The engine [default: the one that owns the directory, else bitcask]
+    #[arg(short, long, global = true, value_name = "ENGINE", env = "KVS_ENGINE")]
+    engine: Option<EngineKind>,
+
+    /// When a write is durable: always, interval:MS, or os
+    #[arg(long, global = true, value_name = "WHEN", default_value_t = Durability::Os)]
+    sync: Durability,
+
+    /// Refuse to write
+    #[arg(long, global = true)]
+    pub read_only: bool,
+
+    /// An option of the engine; `kvs options` lists them
+    #[arg(short = 'o', global = true, value_name = "NAME=VALUE", value_parser = setting)]
+    settings: Vec<(String, String)>,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as name=value")?;
+    Ok((name.to_string(), value.to_string()))
+}
+
+/// What a command needs of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Reads; where no store is, it reads an empty one.
+    Read,
+    /// Changes what is there; where no store is, there is nothing to change.
+    Change,
+    /// Works on a store that must be there.
+    Exist,
+    /// Writes; the store is made if there is none.
+    Create,
+}
+
+impl Place {
+    /// The engine: the one asked for, else the one that owns the directory, else Bitcask. Asking for
+    /// another than the owner is an error, before anything is touched.
+    pub(crate) fn engine(&self) -> Result<EngineKind, Failure> {
+        Ok(self.look()?.0)
+    }
+
+    /// The engine, and whether its store is there.
+    fn look(&self) -> Result<(EngineKind, bool), Failure> {
+        let owner = EngineKind::detect(disk(), &self.path)?;
+        let kind = self.engine.or(owner).unwrap_or(EngineKind::Bitcask);
+        match owner {
+            Some(owner) if owner != kind => Err(Failure::from(Error::WrongEngine {
+                path: self.path.clone(),
+                found: owner.to_string(),
+                wanted: kind.to_string(),
+            })),
+            _ => Ok((kind, owner.is_some() || kind == EngineKind::Memory)),
+        }
+    }
+
+    /// Opens the store; `None` if there is none and the need does not make one.
+    pub(crate) fn open(&self, need: Need, voice: &Voice) -> Result<Option<Arc<dyn KvsEngine>>, Failure> {
+        let (kind, is_there) = self.look()?;
+        self.permit(need)?;
+        let access = match need {
+            Need::Create => Access::Create,
+            Need::Exist if !is_there => return Err(Error::NoStore { path: self.path.clone() }.into()),
+            Need::Read | Need::Change if !is_there => return Ok(None),
+            _ if need == Need::Read || self.read_only => Access::Read,
+            _ => Access::Write,
+        };
+        let mut options =
+            OpenOptions { disk: disk(), access, durability: self.sync, ..OpenOptions::default() };
+        if voice.is_verbose() {
+            let voice = voice.clone();
+            options.listener = Listener::new(move |event| voice.event(event));
+        }
+        Ok(Some(kind.open(&self.path, options, &self.settings)?))
+    }
+
+    /// Whether the need may be met.
+    pub(crate) fn permit(&self, need: Need) -> Result<(), Failure> {
+        if self.read_only && need != Need::Read { Err(Error::ReadOnly.into()) } else { Ok(()) }
+    }
+}
+
+/// The disk on which stores are.
+pub(crate) fn disk() -> Arc<dyn Vfs> {
+    Arc::new(OsDisk)
+}

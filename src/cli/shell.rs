@@ -1,0 +1,86 @@
+//! `kvs shell`: the same verbs, one a line, on a store that stays open.
+
+mod line;
+mod source;
+
+use crate::cli::failure::{Failure, Outcome};
+use crate::cli::interrupt;
+use crate::cli::place::Need;
+use crate::cli::session::Session;
+use crate::cli::shell::line::{Dot, Entry};
+use crate::cli::shell::source::Source;
+use crate::cli::stats::StatsVerb;
+use clap::Args;
+use std::time::Instant;
+
+/// Read commands line by line; a typo never ends it
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  kvs shell
+  printf 'set tea green\\nget tea\\n' | kvs shell
+
+A line is a command with its arguments, quoted as in a shell: set, get, exists, rm, scan, batch, import,
+export, stats, compact, sync, checkpoint, options; --json, --enc and -0 go with each. Also .stats,
+.timing (how long each line takes), .help and .exit. On a terminal lines can be edited, and are kept in
+$XDG_STATE_HOME/kvs/history or ~/.local/state/kvs/history.")]
+pub(crate) struct Shell {}
+
+impl Shell {
+    pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
+        session.become_shell();
+        // A store that can not be opened is told now, and not at each line.
+        session.existing(Need::Read)?;
+        let mut source = Source::standard();
+        let mut timing = false;
+        let mut number = 0;
+        while let Some(text) = source.next()? {
+            number += 1;
+            interrupt::forget();
+            let begun = Instant::now();
+            match obey(session, &text, &mut timing) {
+                Ok(Next::Line) => {}
+                Ok(Next::End) => break,
+                Err(Failure::ClosedPipe) => return Err(Failure::ClosedPipe),
+                Err(failure) => {
+                    let line = (!source.is_terminal()).then_some(number);
+                    session.voice.about_line(line).fail(&failure);
+                }
+            }
+            if timing {
+                session.voice.note(&format!("{:.3?}", begun.elapsed()));
+            }
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+/// What comes after a line.
+enum Next {
+    Line,
+    End,
+}
+
+/// Does what a line says.
+fn obey(session: &mut Session, text: &[u8], timing: &mut bool) -> Result<Next, Failure> {
+    let done = match line::read(text)? {
+        Entry::Nothing => Ok(Outcome::Done),
+        Entry::Said(text) => session.out.text(&text).map(|()| Outcome::Done),
+        Entry::Dot(Dot::Exit) => return Ok(Next::End),
+        Entry::Dot(Dot::Help) => session.out.text(&line::help()).map(|()| Outcome::Done),
+        Entry::Dot(Dot::Stats) => StatsVerb::default().run(session),
+        Entry::Dot(Dot::Timing) => {
+            *timing = !*timing;
+            Ok(Outcome::Done)
+        }
+        Entry::Verb(style, verb) => {
+            let usual = session.style.clone();
+            session.restyle(usual.with(style));
+            let done = verb.run(session);
+            session.restyle(usual);
+            done
+        }
+    };
+    // What was printed before a failure stands before it.
+    session.out.flush()?;
+    done.map(|_| Next::Line)
+}

@@ -1,0 +1,25 @@
+//! The command line from outside, by its exit codes and its words, on every engine.
+#![cfg(feature = "cli")]
+
+#[path = "cli/batch.rs"]
+mod batch;
+#[path = "cli/bytes.rs"]
+mod bytes;
+#[path = "cli/contract.rs"]
+mod contract;
+#[path = "cli/conventions.rs"]
+mod conventions;
+#[path = "cli/data.rs"]
+mod data;
+#[path = "cli/manual.rs"]
+mod manual;
+#[path = "cli/scan.rs"]
+mod scan;
+#[path = "cli/shell.rs"]
+mod shell;
+#[path = "cli/store.rs"]
+mod store;
+#[path = "cli/transfer.rs"]
+mod transfer;
+#[path = "cli/user.rs"]
+mod user;

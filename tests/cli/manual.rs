@@ -1,0 +1,74 @@
+//! What the command says about itself.
+
+use crate::user::{User, names};
+
+const VERBS: [&str; 16] = [
+    "set",
+    "get",
+    "exists",
+    "rm",
+    "scan",
+    "batch",
+    "import",
+    "export",
+    "shell",
+    "stats",
+    "compact",
+    "sync",
+    "checkpoint",
+    "options",
+    "completions",
+    "man",
+];
+
+const LATER: [&str; 12] = [
+    "flush", "migrate", "explain", "find", "bench", "compare", "advise", "trace", "crash", "torture",
+    "levels", "serve",
+];
+
+#[test]
+fn every_command_has_a_help_with_an_example() {
+    User::each(|user| {
+        let help = String::from_utf8(user.line("--help").stdout).unwrap();
+        for verb in VERBS {
+            assert!(help.contains(&format!("\n  {verb} ")), "{verb}");
+            for line in [format!("{verb} --help"), format!("{verb} -h"), format!("help {verb}")] {
+                let answer = user.line(&line);
+                assert_eq!(answer.code, Some(0), "{line}");
+                let text = String::from_utf8(answer.stdout).unwrap();
+                assert!(text.contains("Example") && text.contains(&format!("kvs {verb}")), "{line}: {text}");
+            }
+        }
+        for verb in LATER {
+            assert!(!help.contains(&format!("\n  {verb} ")), "{verb}");
+            user.line(verb).fails(2, "unrecognized");
+        }
+    });
+}
+
+#[test]
+fn completions_for_every_shell() {
+    User::each(|user| {
+        for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+            let answer = user.line(&format!("completions {shell}"));
+            assert_eq!((answer.code, &*answer.stderr), (Some(0), ""), "{shell}");
+            assert!(String::from_utf8(answer.stdout).unwrap().contains("if-absent"), "{shell}");
+        }
+        user.line("completions tcsh").fails(2, "possible values");
+        assert!(user.names().is_empty());
+    });
+}
+
+#[test]
+fn a_page_of_the_manual_for_every_command() {
+    User::each(|user| {
+        let page = String::from_utf8(user.line("man").stdout).unwrap();
+        assert!(page.contains(".TH kvs 1") && page.contains("KVS_PATH"), "{page}");
+        user.line("man share/man1").prints("");
+        let mut pages: Vec<_> = VERBS.iter().map(|verb| format!("kvs-{verb}.1")).collect();
+        pages.push("kvs.1".into());
+        pages.sort();
+        assert_eq!(names(&user.path("share/man1")), pages);
+        assert_eq!(user.read("share/man1/kvs.1"), page.as_bytes());
+    });
+}

@@ -1,0 +1,91 @@
+//! shell: the same verbs, one a line.
+
+use crate::user::{User, finish, hear, say};
+
+#[test]
+fn the_verbs_answer_as_they_do_alone() {
+    User::each(|user| {
+        let script = "set tea green\nget tea\nget nope\n\n# comment\nset 'a b' \"c d\"\nset k -v\nscan\n\
+                      scan --count --json\nrm tea --get\nrm tea\nexists tea -v\nget k --json\n.exit\nget k\n";
+        let answer = user.feed(["shell"], script.as_bytes());
+        answer.prints(
+            "green\nKey not found\na b\tc d\nk\t-v\ntea\tgreen\n{\"count\":3}\ngreen\nKey not found\ntea\tno\n\
+             {\"key\":\"k\",\"value\":\"-v\"}\n",
+        );
+        user.line("scan").prints("a b\tc d\nk\t-v\n");
+    });
+}
+
+#[test]
+fn a_typo_never_ends_it() {
+    User::each(|user| {
+        let script = "gte tea\nget\nset k 'v\nget k --jsno\n.foo\nset k -\nimport nope\n\
+                      batch\nset k 1 --if-present\nset k v\nget k";
+        let answer = user.feed(["shell"], script.as_bytes());
+        answer.answers(0, "v\n");
+        for words in [
+            "line 1: unrecognized subcommand 'gte'",
+            "line 2: the following required arguments were not provided: <KEY>",
+            "line 3: a quote is not closed",
+            "line 4: unexpected argument '--jsno'",
+            "line 5: .foo: try .help",
+            "line 6: standard input is the shell's: name a file",
+            "line 7: open nope",
+            "line 8: standard input is the shell's",
+        ] {
+            assert!(answer.stderr.contains(words), "{words}: {answer:?}");
+        }
+        assert!(!answer.stderr.contains("Usage"), "{answer:?}");
+    });
+}
+
+#[test]
+fn dots_are_the_shell_itself() {
+    User::each(|user| {
+        let answer =
+            user.feed(["shell"], b"set k v\n.stats\n.help\nset --help\n.timing\nget k\n.timing\nget k\n");
+        assert_eq!(answer.code, Some(0));
+        let text = String::from_utf8(answer.stdout).unwrap();
+        for words in [user.engine, "keys", "Print the value of a key", ".timing", "Usage: set"] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        assert!(!text.contains("completions"), "{text}");
+        assert_eq!(answer.stderr.lines().count(), 2, "{}", answer.stderr);
+    });
+}
+
+#[test]
+fn the_memory_engine_lasts_as_long_as_the_shell() {
+    User::each(|user| {
+        user.feed(["-e", "memory", "shell"], b"set k v\nget k\n").prints("v\n");
+        user.line("-e memory get k").prints("Key not found\n");
+        assert!(user.names().is_empty());
+    });
+}
+
+#[test]
+fn a_shell_that_only_reads_makes_nothing() {
+    User::each(|user| {
+        user.feed(["shell"], b"get k\nscan\nrm k\n").prints("Key not found\nKey not found\n");
+        assert!(user.names().is_empty());
+        user.line("set k v").prints("");
+        let answer = user.feed(["--read-only", "shell"], b"get k\nset k w\nget k\n");
+        answer.answers(0, "v\nv\n");
+        assert!(answer.stderr.contains("line 2: the store is open for reading only"), "{answer:?}");
+    });
+}
+
+#[test]
+fn while_it_holds_the_store_others_are_kept_out() {
+    User::each(|user| {
+        let mut shell = user.start("shell");
+        say(&mut shell, "set k v");
+        say(&mut shell, "get k");
+        assert_eq!(hear(&mut shell), "v", "each line is answered at once");
+        user.line("get k").fails(3, "locked");
+        let answer = user.line("set k w --json");
+        answer.fails(3, "\"error\":\"locked\"");
+        assert_eq!(finish(shell), (Some(0), String::new()));
+        user.line("get k").prints("v\n");
+    });
+}

@@ -1,0 +1,184 @@
+//! import and export: what goes out comes in again.
+
+use crate::user::{User, interrupt, noise};
+use std::io::Write;
+
+/// Pairs of any bytes, the awkward ones among them.
+fn filled(user: &User) {
+    let mut steps = Vec::new();
+    let awkward: [&[u8]; 8] = [b"", b"\t", b"\n", b"\\n", b"\xff", b"\x00", b"\"", "茶".as_bytes()];
+    let random = (2..42).map(|seed| noise(seed, seed as usize));
+    for (i, key) in awkward.into_iter().map(<[u8]>::to_vec).chain(random).enumerate() {
+        let value = noise(500 + i as u64, i * 7);
+        for (kind, bytes) in [("key", &key), ("value", &value)] {
+            steps.extend_from_slice(if kind == "key" { b"set\0" } else { b"" });
+            steps.extend(bytes.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()));
+            steps.push(0);
+        }
+    }
+    user.feed(["batch", "-0", "--enc", "hex"], &steps).prints("");
+}
+
+#[test]
+fn every_format_brings_any_bytes_back() {
+    User::each(|user| {
+        filled(user);
+        let all = user.line("scan --enc hex").stdout;
+        for format in [
+            "--format=jsonl",
+            "--format=resp",
+            "--format=tsv --enc=escape",
+            "--format=tsv --enc=hex",
+            "--format=tsv --enc=base64",
+            "--format=tsv --enc=escape -0",
+            "--format=jsonl --json",
+        ] {
+            let out = user.line(&format!("export {format}"));
+            assert_eq!((out.code, &*out.stderr), (Some(0), ""), "{format}");
+            let answer = user.feed(format!("-p copy import --batch 7 {format}").split(' '), &out.stdout);
+            assert_eq!((answer.code, &*answer.stderr), (Some(0), ""), "{format}");
+            assert_eq!(user.line("-p copy scan --enc hex").stdout, all, "{format}");
+            user.line("-p copy scan --count").prints("48\n");
+            let keys = user.line("-p copy scan --keys-only --enc hex").stdout;
+            let rm = String::from_utf8(keys).unwrap();
+            user.run(["-p", "copy", "rm", "--enc", "hex"].into_iter().chain(rm.lines())).prints("");
+        }
+    });
+}
+
+#[test]
+fn the_name_of_a_file_says_its_format() {
+    User::each(|user| {
+        user.line("set k v").prints("");
+        for (name, text) in [
+            ("x.jsonl", "{\"key\":\"k\",\"value\":\"v\"}\n"),
+            ("x.tsv", "k\tv\n"),
+            ("x", "k\tv\n"),
+            ("x.resp", "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n"),
+        ] {
+            user.run(["export", name]).prints("");
+            assert_eq!(user.read(name), text.as_bytes());
+            user.run(["-p", "copy", "import", name, "--json"]).prints("{\"imported\":1}\n");
+            user.line("-p copy rm k").prints("");
+        }
+        user.line("export --json").prints("{\"key\":\"k\",\"value\":\"v\"}\n");
+        user.line("export -").prints("k\tv\n");
+        user.line("export x.tsv --prefix nope").prints("");
+        assert_eq!(user.read("x.tsv"), b"");
+    });
+}
+
+#[test]
+fn tsv_without_an_encoding_refuses_what_it_can_not_say() {
+    User::each(|user| {
+        user.run(["set", "k", "a\tb"]).prints("");
+        user.line("export").prints("k\ta\tb\n");
+        user.feed(["import"], b"k\ta\tb\tc\n").prints("");
+        user.line("get k").prints("a\tb\tc\n");
+        user.run(["set", "k", "a\nb"]).prints("");
+        user.line("export").fails(2, "--enc escape");
+        user.line("export -0").prints("k\0a\nb\0");
+        user.line("export --enc escape").prints("k\ta\\nb\n");
+    });
+}
+
+#[test]
+fn a_wrong_line_is_named_and_what_stands_before_it_is_in() {
+    User::each(|user| {
+        for (args, input, words) in [
+            (
+                "import",
+                &b"a\t1\n\nb\t2\nno tab\nd\t4\n"[..],
+                "line 4: no tab between key and value; 2 pairs before it were imported",
+            ),
+            ("import --batch 1", b"a\t1\nno tab\n", "line 2: no tab between key and value; 1 pairs"),
+            ("import --enc hex", b"61\t31\n6\t31\n", "line 2: key: an odd number of hex digits; 1 pairs"),
+            (
+                "import --format jsonl",
+                b"{\"key\":\"a\",\"value\":\"1\"}\n{\"key\":\"b\"}\n",
+                "line 2: no value; 1 pairs",
+            ),
+            (
+                "import --format jsonl",
+                b"{\"key\":\"a\",\"value\":\"1\"}\n{\"key\":7}\n",
+                "line 2: invalid type",
+            ),
+            (
+                "import --format jsonl",
+                b"{\"key\":\"a\",\"value\":\"1\",\"ttl\":1}\n",
+                "line 1: unknown field `ttl`",
+            ),
+            (
+                "import --format jsonl",
+                b"{\"key\":\"a\",\"key_b64\":\"YQ==\",\"value\":\"1\"}\n",
+                "line 1: key and key_b64",
+            ),
+            (
+                "import --format jsonl",
+                b"{\"key\":\"a\",\"value_b64\":\"!\"}\n",
+                "line 1: value_b64: not base64",
+            ),
+            ("import --format jsonl", b"{\"key\":\n", "line 1: EOF"),
+            ("import --format resp", b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n", "command 1: only SET KEY VALUE"),
+            ("import --format resp", b"*3\r\n$4\r\nHSET\r\n", "command 1: only SET KEY VALUE"),
+            (
+                "import --format resp",
+                b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$9\r\nb\r\n",
+                "command 1: the command is cut",
+            ),
+            ("import --format resp", b"*3\r\n$3\r\nSET\r\n$1\r\nabc\r\n", "command 1: a string is longer"),
+            ("import --format resp", b"SET a b\r\n", "command 1: a line of the Redis protocol begins with *"),
+            (
+                "import --format resp",
+                b"*3\r\n$3\r\nSET\r\n$99999999999\r\n",
+                "command 1: longer than a value can be",
+            ),
+            ("import -0", b"a\0b\0c\0", "pair 2: a key without a value; 1 pairs"),
+        ] {
+            user.feed(args.split(' '), input).fails(2, words);
+        }
+        user.line("scan").prints("a\tb\nb\t2\n");
+        let long = format!("ok\t1\n{}\tv\n", "k".repeat(65_536));
+        user.feed(["import"], long.as_bytes()).fails(2, "line 2: a key of 65536 bytes");
+        user.line("get ok").prints("1\n");
+        user.line("import nope.tsv").fails(3, "nope.tsv");
+        user.line("import --batch 0").fails(2, "--batch");
+        user.line("import .").fails(3, "directory");
+    });
+}
+
+#[test]
+fn redis_writes_set_in_any_case() {
+    User::each(|user| {
+        let input = b"*3\r\n$3\r\nset\r\n$1\r\na\r\n$3\r\nx\r\n\r\n*3\r\n$3\r\nSet\r\n$0\r\n\r\n$0\r\n\r\n";
+        user.feed(["import", "--format", "resp"], input).prints("");
+        user.line("scan --enc escape").prints("\t\na\tx\\r\\n\n");
+    });
+}
+
+#[test]
+fn many_pairs_stream_through() {
+    User::each(|user| {
+        let lines: String = (0..20_000).map(|i| format!("key{i:06}\tvalue{i}\n")).collect();
+        user.feed(["import", "--json"], lines.as_bytes()).prints("{\"imported\":20000}\n");
+        user.line("export").prints(&lines);
+    });
+}
+
+#[test]
+fn an_interrupt_leaves_whole_batches() {
+    User::each(|user| {
+        let mut child = user.start("import --batch 10");
+        let lines: String = (0..20_000).map(|i| format!("key{i:06}\tvalue{i}\n")).collect();
+        // More than the pipe holds, so that some of it was read; and it waits for more.
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(lines.as_bytes()).unwrap();
+        interrupt(&child);
+        let code = child.wait().unwrap().code();
+        assert_eq!(code, Some(130));
+        let count: u64 = String::from_utf8(user.line("scan --count").stdout).unwrap().trim().parse().unwrap();
+        assert!(count <= 20_000, "{count}");
+        let first: String = lines.split_inclusive('\n').take(count as usize).collect();
+        user.line("scan").prints(&first);
+    });
+}
