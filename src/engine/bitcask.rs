@@ -301,7 +301,9 @@ impl KvsEngine for Bitcask {
         let next_seqno = self.store.seal_active()?;
         let mut segments = self.store.index.view.load().by_age();
         segments.retain(|segment| segment.sealed().is_some_and(|sealed| sealed.last_seqno < next_seqno));
-        checkpoint::write(&self.store.shelf, &dir, &segments, self.store.take_number()?, next_seqno)
+        let number = self.store.take_number()?;
+        let identity = Identity { engine: NAME.into(), store_id: self.store.shelf.store_id };
+        checkpoint::write(&self.store.shelf, &dir, &segments, number, next_seqno, &identity)
     }
 
     fn stats(&self) -> Result<Stats> {
@@ -346,6 +348,11 @@ impl Store {
     fn apply(&self, group: &mut [Request]) {
         let mut writer = self.writer.lock();
         let result = match &mut *writer {
+            // A reader has acknowledged nothing: all of that is durable.
+            None if group.iter().all(|request| request.batch.is_empty()) => {
+                group.iter_mut().for_each(|request| request.outcome = Some(Ok(Answer::Nothing)));
+                Ok(())
+            }
             None => Err(Error::ReadOnly),
             Some(writer) => self.health.check().and_then(|()| {
                 let result = self.append(writer, group);
@@ -362,7 +369,7 @@ impl Store {
         for i in 0..group.len() {
             let (before, rest) = group.split_at_mut(i);
             let request = &mut rest[0];
-            self.answer(before, request)?;
+            self.answer(before, request);
             if request.is_written && writer.is_full_for(&request.batch, self.options.segment_bytes) {
                 self.rotate(writer)?;
             }
@@ -381,9 +388,16 @@ impl Store {
     }
 
     /// Finds out what a request asks for: in those that the same group writes before it, else in the
-    /// store.
-    fn answer(&self, before: &[Request], request: &mut Request) -> Result<()> {
-        let answer = match (request.ask, request.batch.iter().next()) {
+    /// store. If that can not be read, the request fails and is not written: its own error, and no
+    /// other's, since the disk was not touched.
+    fn answer(&self, before: &[Request], request: &mut Request) {
+        let answer = self.look_up(before, request);
+        request.is_written &= answer.is_ok();
+        request.outcome = Some(answer);
+    }
+
+    fn look_up(&self, before: &[Request], request: &mut Request) -> Result<Answer> {
+        Ok(match (request.ask, request.batch.iter().next()) {
             (Ask::Nothing, _) | (_, None) => Answer::Nothing,
             (ask, Some(op)) => {
                 let key = op.key();
@@ -403,9 +417,7 @@ impl Store {
                     (Some(_), _) => Answer::Present,
                 }
             }
-        };
-        request.outcome = Some(Ok(answer));
-        Ok(())
+        })
     }
 
     /// Shows a group that is in the log to readers. A snapshot stands before or behind all of it.

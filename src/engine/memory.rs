@@ -3,7 +3,7 @@
 
 use crate::engine::batch::{Op, WriteBatch, check_key};
 use crate::engine::options::WriteOptions;
-use crate::engine::range::KeyRange;
+use crate::engine::range::{Direction, KeyRange};
 use crate::engine::stats::Stats;
 use crate::engine::value::Value;
 use crate::engine::{Cursor, KvsEngine, KvsRead, Snapshot};
@@ -27,6 +27,8 @@ pub struct Memory {
 #[derive(Debug, Default)]
 struct State {
     map: Arc<Map>,
+    /// Held once more by each snapshot and cursor, to count them.
+    held: Arc<()>,
     /// Sets and removals so far.
     seqno: u64,
 }
@@ -38,7 +40,8 @@ impl Memory {
     }
 
     fn past(&self) -> Past {
-        Past(self.state.read().map.clone())
+        let state = self.state.read();
+        Past { map: state.map.clone(), _held: state.held.clone() }
     }
 }
 
@@ -108,18 +111,27 @@ impl KvsEngine for Memory {
     fn stats(&self) -> Result<Stats> {
         let state = self.state.read();
         let bytes = state.map.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum();
-        let (keys, seqno) = (state.map.len() as u64, state.seqno);
-        Ok(Stats { engine: "memory", keys, seqno, memory_bytes: bytes, ..Stats::default() })
+        Ok(Stats {
+            engine: "memory",
+            keys: state.map.len() as u64,
+            seqno: state.seqno,
+            memory_bytes: bytes,
+            snapshots: Arc::strong_count(&state.held) as u64 - 1,
+            ..Stats::default()
+        })
     }
 }
 
 /// The map as it was.
 #[derive(Clone)]
-struct Past(Arc<Map>);
+struct Past {
+    map: Arc<Map>,
+    _held: Arc<()>,
+}
 
 impl KvsRead for Past {
     fn get(&self, key: &[u8]) -> Result<Option<Value>> {
-        Ok(self.0.get(key).map(|value| Value::from(&value[..])))
+        Ok(self.map.get(key).map(|value| Value::from(&value[..])))
     }
 
     fn cursor(&self, range: KeyRange) -> Result<Box<dyn Cursor + '_>> {
@@ -136,6 +148,8 @@ struct MapCursor {
 
 impl MapCursor {
     fn new(past: Past, range: KeyRange) -> MapCursor {
+        // A cursor goes both ways, whatever a scan of its range would do.
+        let range = KeyRange { direction: Direction::Forward, ..range };
         MapCursor { past, range, at: None }
     }
 
@@ -145,10 +159,10 @@ impl MapCursor {
         let (low, high) = (part.start.as_ref().map(|k| &k[..]), part.end.as_ref().map(|k| &k[..]));
         let found = if is_crossed(low, high) {
             None
-        } else if part.direction == crate::engine::range::Direction::Forward {
-            self.past.0.range::<[u8], _>((low, high)).next()
+        } else if part.direction == Direction::Forward {
+            self.past.map.range::<[u8], _>((low, high)).next()
         } else {
-            self.past.0.range::<[u8], _>((low, high)).next_back()
+            self.past.map.range::<[u8], _>((low, high)).next_back()
         };
         self.at = found.map(|(key, value)| (key.clone(), value.clone()));
     }

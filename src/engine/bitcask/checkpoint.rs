@@ -4,7 +4,6 @@
 //! second store can share it by a hard link. It gets a manifest of its own, an empty active segment of
 //! its own, and last its identity file: the same store id, since checksums are salted with it.
 
-use crate::engine::bitcask::NAME;
 use crate::engine::bitcask::segment::{Origin, Segment, SegmentMeta, SegmentState, Shelf};
 use crate::engine::filename;
 use crate::engine::identity::Identity;
@@ -26,13 +25,15 @@ pub(super) fn prepare(shelf: &Shelf, dest: &Path) -> Result<Dir> {
     Ok(dir)
 }
 
-/// Makes a store in `dir` of these sealed segments, which the caller keeps from going away.
+/// Makes a store in `dir` of these sealed segments, which the caller keeps from going away. It gets
+/// the first store's `identity`.
 pub(super) fn write(
     shelf: &Shelf,
     dir: &Dir,
     sealed: &[Arc<Segment>],
     number: u64,
     next_seqno: u64,
+    identity: &Identity,
 ) -> Result<()> {
     let _lock = dir.lock(LockMode::Exclusive)?;
     let mut live = Vec::new();
@@ -54,5 +55,5 @@ pub(super) fn write(
     live.push((number, meta));
     // Making the manifest syncs the directory, and with it the names of all segments.
     Manifest::create(dir, shelf.store_id, live)?.close()?;
-    Identity { engine: NAME.into(), store_id: shelf.store_id }.install(dir)
+    identity.install(dir)
 }

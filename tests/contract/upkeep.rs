@@ -1,0 +1,255 @@
+//! Upkeep: stats, sync, compaction.
+
+use crate::common::engines::Store;
+use crate::common::words::{expect_many, fill, fill_many, get, key, some, text, value, write};
+use kvs::engine::KvsEngine;
+use kvs::engine::batch::WriteBatch;
+use kvs::engine::options::WriteOptions;
+use kvs::engine::range::KeyRange;
+use kvs::engine::value::Value;
+
+on_every_engine!([
+    stats_name_the_engine_and_fit_into_json,
+    stats_count_the_keys,
+    reading_does_not_grow_the_seqno,
+    stats_of_bytes_add_up,
+    stats_are_the_same_after_opening,
+    a_sound_store_is_not_poisoned,
+    sync_is_there_for_every_state,
+    a_durable_write_is_there_at_once,
+    compacting_an_empty_store_does_nothing,
+    compact_keeps_everything,
+    compact_twice_is_compact_once,
+    compact_reclaims_what_was_overwritten,
+    compact_reclaims_what_was_removed,
+    compact_keeps_what_was_written_after_the_last_one,
+    compact_does_not_bring_back_the_dead,
+    a_removal_outlives_the_merge_of_the_file_it_is_in,
+    reads_and_writes_go_on_after_compaction,
+    everything_shows_itself_for_debugging,
+]);
+
+fn stats_name_the_engine_and_fit_into_json(store: &mut Store) {
+    fill(&**store, "a=1");
+    let stats = store.stats().unwrap();
+    assert_eq!(stats.engine, store.kind().name());
+    let json = serde_json::to_value(&stats).unwrap();
+    assert_eq!(json["keys"], 1);
+}
+
+fn stats_count_the_keys(store: &mut Store) {
+    let steps = [("a=1", 1), ("a=2", 1), ("b=1 c=1", 3), ("-a", 2), ("-a", 2), ("a=3 -a", 2), ("-b b=1", 2)];
+    for (words, keys) in steps {
+        write(&**store, words);
+        assert_eq!(store.stats().unwrap().keys, keys, "after {words}");
+    }
+    store.compact().unwrap();
+    assert_eq!(store.stats().unwrap().keys, 2);
+    store.reopen();
+    assert_eq!(store.stats().unwrap().keys, 2);
+}
+
+fn reading_does_not_grow_the_seqno(store: &dyn KvsEngine) {
+    fill(store, "a=1 b=2");
+    let before = store.stats().unwrap().seqno;
+    text(store);
+    store.snapshot().unwrap();
+    store.sync().unwrap();
+    store.remove(b"missing").unwrap();
+    assert_eq!(store.stats().unwrap().seqno, before);
+}
+
+fn stats_of_bytes_add_up(store: &mut Store) {
+    fill_many(&**store, 100, 100, 1);
+    fill_many(&**store, 50, 100, 2);
+    for _ in 0..2 {
+        let stats = store.stats().unwrap();
+        assert!(stats.memory_bytes > 0);
+        if store.is_kept() {
+            assert!(stats.live_bytes >= 100 * 100, "{stats:?}");
+            assert!(stats.live_bytes + stats.dead_bytes <= stats.disk_bytes, "{stats:?}");
+            let live: u64 = stats.files.iter().map(|file| file.live_bytes).sum();
+            assert_eq!(live, stats.live_bytes, "{stats:?}");
+            for file in &stats.files {
+                assert!(file.live_bytes <= file.bytes && file.first_seqno <= file.last_seqno + 1, "{file:?}");
+            }
+        }
+        store.reopen();
+    }
+}
+
+/// What is counted while writing is what is found while reading it back.
+fn stats_are_the_same_after_opening(store: &mut Store) {
+    fill_many(&**store, 100, 100, 1);
+    fill_many(&**store, 50, 100, 2);
+    for i in (0..100).step_by(3) {
+        store.remove(&key(i)).unwrap();
+    }
+    for _ in 0..3 {
+        let before = store.stats().unwrap();
+        store.reopen();
+        let after = store.stats().unwrap();
+        assert_eq!((after.keys, after.live_bytes), (before.keys, before.live_bytes));
+        store.compact().unwrap();
+    }
+}
+
+fn a_sound_store_is_not_poisoned(store: &dyn KvsEngine) {
+    fill(store, "a=1");
+    store.compact().unwrap();
+    assert_eq!(store.stats().unwrap().poisoned, None);
+}
+
+fn sync_is_there_for_every_state(store: &mut Store) {
+    store.sync().unwrap();
+    fill(&**store, "a=1");
+    store.sync().unwrap();
+    store.sync().unwrap();
+    store.compact().unwrap();
+    store.sync().unwrap();
+    store.reopen();
+    store.sync().unwrap();
+    assert_eq!(text(&**store), "a=1");
+}
+
+fn a_durable_write_is_there_at_once(store: &mut Store) {
+    for i in 0..20 {
+        let mut batch = WriteBatch::new();
+        batch.set(&key(i), &value(i, 100, 1));
+        store.write(batch, &WriteOptions::durable()).unwrap();
+        assert_eq!(get(&**store, key(i)), some(value(i, 100, 1)));
+    }
+    store.reopen();
+    expect_many(&**store, 20, 100, 1);
+}
+
+fn compacting_an_empty_store_does_nothing(store: &mut Store) {
+    store.compact().unwrap();
+    store.compact().unwrap();
+    store.reopen();
+    store.compact().unwrap();
+    assert_eq!(text(&**store), "");
+}
+
+fn compact_keeps_everything(store: &mut Store) {
+    fill_many(&**store, 500, 100, 1);
+    fill_many(&**store, 250, 100, 2);
+    store.compact().unwrap();
+    for _ in 0..2 {
+        for i in 0..500 {
+            let salt = if i < 250 { 2 } else { 1 };
+            assert_eq!(get(&**store, key(i)), some(value(i, 100, salt)), "{i}");
+        }
+        assert_eq!(store.stats().unwrap().keys, 500);
+        store.reopen();
+    }
+}
+
+fn compact_twice_is_compact_once(store: &mut Store) {
+    fill_many(&**store, 200, 100, 1);
+    fill_many(&**store, 200, 100, 2);
+    store.compact().unwrap();
+    let bytes = store.disk_bytes();
+    store.compact().unwrap();
+    store.compact().unwrap();
+    assert!(store.disk_bytes() <= bytes + bytes / 10, "{bytes} bytes, then {}", store.disk_bytes());
+    expect_many(&**store, 200, 100, 2);
+}
+
+fn compact_reclaims_what_was_overwritten(store: &mut Store) {
+    for salt in 0..10 {
+        fill_many(&**store, 200, 500, salt);
+    }
+    store.compact().unwrap();
+    assert!(store.disk_bytes() < 150_000, "{} bytes for 100,000 of data", store.disk_bytes());
+    expect_many(&**store, 200, 500, 9);
+    store.reopen();
+    expect_many(&**store, 200, 500, 9);
+}
+
+fn compact_reclaims_what_was_removed(store: &mut Store) {
+    fill_many(&**store, 200, 500, 1);
+    for i in 0..200 {
+        assert!(store.remove(&key(i)).unwrap());
+    }
+    store.compact().unwrap();
+    store.compact().unwrap();
+    assert!(store.disk_bytes() < 10_000, "{} bytes for nothing", store.disk_bytes());
+    for _ in 0..2 {
+        assert_eq!(text(&**store), "");
+        store.reopen();
+    }
+}
+
+fn compact_keeps_what_was_written_after_the_last_one(store: &mut Store) {
+    for round in 0..5 {
+        fill_many(&**store, 100, 100, round);
+        store.compact().unwrap();
+        store.set(b"key0000", &value(0, 100, round + 1)).unwrap();
+        assert_eq!(get(&**store, "key0000"), some(value(0, 100, round + 1)));
+        store.set(b"key0000", &value(0, 100, round)).unwrap();
+    }
+    store.reopen();
+    expect_many(&**store, 100, 100, 4);
+}
+
+/// A tombstone may go only when nothing older can stand below it; other stores have dropped it
+/// earlier, and the removed value was back after the next opening.
+fn compact_does_not_bring_back_the_dead(store: &mut Store) {
+    fill_many(&**store, 100, 200, 1);
+    for i in 0..100 {
+        store.remove(&key(i)).unwrap();
+        store.set(&key(i + 200), &value(i, 200, 1)).unwrap();
+        if i % 10 == 0 {
+            store.compact().unwrap();
+        }
+        if i % 25 == 0 {
+            store.reopen();
+        }
+    }
+    for _ in 0..3 {
+        assert_eq!(store.scan(KeyRange::of(..key(200))).unwrap().count(), 0);
+        assert_eq!(store.stats().unwrap().keys, 100);
+        store.compact().unwrap();
+        store.reopen();
+    }
+}
+
+/// The removed value lies in an old file that is not worth a merge, for most of it is still needed; the
+/// removal in a young one that is merged early, for its neighbours are overwritten again and again.
+fn a_removal_outlives_the_merge_of_the_file_it_is_in(store: &mut Store) {
+    let is_doomed = |i: usize| i % 10 == 3;
+    fill_many(&**store, 200, 100, 1);
+    // What is written about the old file when it is closed knows of no removal.
+    store.reopen();
+    for i in (0..200).filter(|&i| is_doomed(i)) {
+        store.remove(&key(i)).unwrap();
+        for round in 0..20 {
+            store.set(b"busy", &value(i, 200, round)).unwrap();
+        }
+    }
+    for _ in 0..2 {
+        let found = store.scan(KeyRange::prefix("key")).unwrap().map(|pair| pair.unwrap().0.to_vec());
+        let expected: Vec<_> = (0..200).filter(|&i| !is_doomed(i)).map(key).collect();
+        assert_eq!(found.collect::<Vec<_>>(), expected);
+        store.reopen();
+    }
+}
+
+fn reads_and_writes_go_on_after_compaction(store: &dyn KvsEngine) {
+    fill(store, "a=1 b=1");
+    store.compact().unwrap();
+    fill(store, "a=2 -b c=2");
+    assert_eq!(text(store), "a=2 c=2");
+    store.compact().unwrap();
+    assert_eq!(text(store), "a=2 c=2");
+    assert_eq!(store.swap(b"a", None).unwrap().unwrap(), "2");
+}
+
+fn everything_shows_itself_for_debugging(store: &dyn KvsEngine) {
+    fill(store, "a=1");
+    assert_eq!(format!("{:?}", Value::from(&b"a\xff"[..])), r#""a\xff""#);
+    assert!(format!("{:?}", store.snapshot().unwrap()).contains("Snapshot"));
+    assert!(format!("{:?}", store.scan(KeyRange::all()).unwrap()).contains("Scan"));
+    assert!(format!("{:?}", store.stats().unwrap()).contains("keys: 1"));
+}
