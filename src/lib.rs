@@ -24,6 +24,7 @@ pub mod codec;
 pub mod engine;
 pub mod error;
 
+pub mod inspect;
 pub mod record;
 pub mod vfs;
 pub mod worker;

@@ -201,7 +201,7 @@ fn mixed_run(disk: Arc<dyn Vfs>, options: BitcaskOptions) {
             scope.spawn(move || {
                 // Until there was enough of everything.
                 for i in 0.. {
-                    if i >= ops() && merges.load(Ordering::SeqCst) >= 8 {
+                    if i >= ops() && merges.load(Ordering::SeqCst) >= 5 {
                         break;
                     }
                     // Skewed, so that segments have both garbage and live records.

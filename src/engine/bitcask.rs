@@ -523,7 +523,7 @@ impl Store {
     /// harms nothing: the inputs stay.
     fn merge_behind(&self) {
         while self.health.check().is_ok() {
-            match self.merge_once(Aim::Ratio) {
+            match self.merge_once(Aim::Ratio, u64::MAX) {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => {
@@ -536,17 +536,18 @@ impl Store {
 
     /// The user's: everything that can be reclaimed.
     fn compact(&self) -> Result<()> {
-        self.seal_active()?;
-        // What writers do meanwhile makes new garbage; this call is about what there was.
+        let upto = self.seal_active()? - 1;
+        // What writers do meanwhile makes new garbage, in old segments too; this call is about what
+        // there was.
         let mut jobs_left = 2 * self.index.view.load().segments().len() + 4;
-        while jobs_left > 0 && self.merge_once(Aim::All)? {
+        while jobs_left > 0 && self.merge_once(Aim::All, upto)? {
             jobs_left -= 1;
         }
         Ok(())
     }
 
-    /// Merges one run; false if none is worth it.
-    fn merge_once(&self, aim: Aim) -> Result<bool> {
+    /// Merges one run of segments that hold no write after `upto`; false if none is worth it.
+    fn merge_once(&self, aim: Aim, upto: u64) -> Result<bool> {
         let mut merging = self.merging.lock();
         let (view, visible) = {
             // Between two writes: so the facts agree with each other.
@@ -555,6 +556,7 @@ impl Store {
         };
         let by_age = view.by_age();
         let mut facts: Vec<_> = by_age.iter().filter_map(|segment| Facts::of(segment, visible)).collect();
+        facts.retain(|facts| facts.last_seqno <= upto);
         facts.iter_mut().for_each(|facts| facts.is_damaged = merging.damaged.contains(&facts.number));
         let Some(picked) = compaction::pick(&facts, &self.options, aim) else { return Ok(false) };
         let (inputs, outside): (Vec<_>, Vec<_>) =

@@ -18,7 +18,8 @@ use crate::vfs::Cause;
 use crate::vfs::dir::Dir;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-const MAGIC: &[u8; 8] = b"KVSSTORE";
+/// What an identity file begins with.
+pub const MAGIC: &[u8; 8] = b"KVSSTORE";
 
 /// The format that this build reads and writes.
 pub const FORMAT_VERSION: u32 = 1;

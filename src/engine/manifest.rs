@@ -35,7 +35,7 @@ use std::collections::BTreeMap;
 pub const LOG_KIND: u32 = 1;
 
 /// The record kind of an edit.
-const EDIT: u8 = 1;
+pub const EDIT: u8 = 1;
 
 /// A manifest is replaced when it is larger than this, and four times what a fresh one would be.
 const REPLACE_AT_BYTES: u64 = 16 << 10;
@@ -84,8 +84,16 @@ pub struct Files<F> {
     pub next_number: u64,
 }
 
+impl<F> Default for Files<F> {
+    /// What a manifest says before its first edit.
+    fn default() -> Files<F> {
+        Files { live: BTreeMap::new(), next_number: 1 }
+    }
+}
+
 impl<F: Clone> Files<F> {
-    fn apply(&mut self, edit: &Edit<F>) -> std::result::Result<(), String> {
+    /// Takes an edit in; says in words why it can not be, if so.
+    pub fn apply(&mut self, edit: &Edit<F>) -> std::result::Result<(), String> {
         for number in &edit.remove {
             if self.live.remove(number).is_none() {
                 return Err(format!("an edit removes file {number}, which is not live"));
@@ -115,6 +123,8 @@ pub struct Read<F> {
     pub end: u64,
     /// How it ends.
     pub how: End,
+    /// Whether it was closed in an orderly way.
+    closed: bool,
     header: Header,
 }
 
@@ -127,7 +137,7 @@ pub fn read<F: Serialize + DeserializeOwned + Clone>(dir: &Dir, store_id: u64) -
     let number = Header::decode(&head).map_or(0, |header| header.number);
     let header = Header { store_id, number, kind: LOG_KIND };
     let mut reader = LogReader::open(&file, file.len(), header)?;
-    let mut files = Files { live: BTreeMap::new(), next_number: 1 };
+    let mut files = Files::default();
     let mut edits = 0;
     while let Some((offset, record)) = reader.next_record()? {
         let edit = (record.kind == EDIT).then(|| Edit::decode(record.payload)).flatten();
@@ -140,7 +150,7 @@ pub fn read<F: Serialize + DeserializeOwned + Clone>(dir: &Dir, store_id: u64) -
         // A manifest comes into being whole, by an atomic replace.
         return Err(file.corruption(HEADER_LEN, "the manifest's first edit is missing"));
     }
-    Ok(Read { files, end: reader.position(), how, header })
+    Ok(Read { files, end: reader.position(), how, closed: reader.is_closed(), header })
 }
 
 /// The manifest of an open store.
@@ -157,21 +167,26 @@ pub struct Manifest<F> {
 impl<F: Serialize + DeserializeOwned + Clone> Manifest<F> {
     /// Makes the manifest of a new store, with these files live. Durable when it returns.
     pub fn create(dir: &Dir, store_id: u64, live: Vec<(u64, F)>) -> Result<Manifest<F>> {
-        let mut files = Files { live: BTreeMap::new(), next_number: 1 };
+        let mut files = Files::default();
         let edit = Edit { add: live, ..Edit::default() };
         files.apply(&edit).map_err(Error::InvalidArgument)?;
         Manifest::put(dir, Header { store_id, number: 1, kind: LOG_KIND }, files)
     }
 
-    /// Goes on with a manifest that was read. A torn edit is cut off, and the cut synced, before
-    /// anything is appended.
+    /// Goes on with a manifest that was read. A torn edit is cut off; then everything that was read
+    /// is made durable, before anything is done that builds on it: a process that was killed may have
+    /// left its last edit, or the name of a new manifest, with the system only.
     pub fn resume(dir: &Dir, read: Read<F>) -> Result<Manifest<F>> {
-        let Read { files, end, how, header } = read;
+        let Read { files, end, how, closed, header } = read;
         let file = dir.append(MANIFEST, Cause::Manifest)?;
         if how != End::Clean {
             file.truncate(end)?;
+        }
+        // Edits that a `Close` stands behind were synced, each in its turn.
+        if how != End::Clean || !closed {
             file.sync()?;
         }
+        dir.sync()?;
         let sum = checksum(&file, end)?;
         let log = LogWriter::resume(file, header, sum);
         let fresh_bytes = HEADER_LEN + files.snapshot().encode().len() as u64;

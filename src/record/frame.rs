@@ -2,7 +2,8 @@
 
 use crate::codec::{self, Reader};
 
-const MAGIC: &[u8; 8] = b"KVSLOG\0\x01";
+/// What a log begins with.
+pub const MAGIC: &[u8; 8] = b"KVSLOG\0\x01";
 
 /// Bytes of a log's header.
 pub const HEADER_LEN: u64 = 32;
@@ -118,22 +119,27 @@ pub enum Bad {
     Checksum,
 }
 
-/// The parts of a record before its checksum is known to be right.
-struct Shape {
-    kind: u8,
-    part: Part,
-    synced: Option<u64>,
-    /// Where the payload begins.
-    payload: usize,
+/// The parts of a record before its checksum is known to be right: all that can be said of damaged
+/// bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Its kind; never 0.
+    pub kind: u8,
+    /// Its place in its group.
+    pub part: Part,
+    /// How much of the file it says was durable, if it says.
+    pub synced: Option<u64>,
+    /// Where the payload begins, counted from the record's first byte.
+    pub payload: usize,
     /// Bytes in all.
-    len: usize,
+    pub len: usize,
 }
 
 impl Shape {
     /// Reads what stands before the payload. `limit` is how many bytes the record can have at most:
     /// no length is believed beyond it.
     #[inline]
-    fn read(bytes: &[u8], limit: u64) -> Result<Shape, Bad> {
+    pub fn read(bytes: &[u8], limit: u64) -> Result<Shape, Bad> {
         let mut reader = Reader::new(bytes);
         reader.u32().ok_or(Bad::Cut)?;
         let head = reader.u8().ok_or(Bad::Cut)?;
@@ -222,9 +228,16 @@ pub fn encode(
     out[start..start + 4].copy_from_slice(&sum.to_le_bytes());
 }
 
+/// Where the checksum of the record at `offset` begins, in the log with this salt. Who goes on with
+/// [`crc32c::crc32c_append`] over all that follows the record's first four bytes gets its checksum.
+#[inline]
+pub fn seed(salt: u32, offset: u64) -> u32 {
+    crc32c::crc32c_append(salt, &offset.to_le_bytes())
+}
+
 #[inline]
 fn checksum(body: &[u8], salt: u32, offset: u64) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c_append(salt, &offset.to_le_bytes()), body)
+    crc32c::crc32c_append(seed(salt, offset), body)
 }
 
 #[cfg(test)]

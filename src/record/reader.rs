@@ -157,8 +157,11 @@ impl<'f> LogReader<'f> {
         if durable > self.position {
             return Err(self.window.file.corruption(at, format!("{why}, and {durable} bytes were durable")));
         }
+        // Zeros are never a record: among them there is no witness to look for.
+        if self.is_zero_behind(self.position)? {
+            return Ok(End::Reserved);
+        }
         match self.find_witness(at)? {
-            None if self.is_zero_behind(self.position)? => Ok(End::Reserved),
             None => Ok(End::Torn),
             Some(witness) => Err(self
                 .window

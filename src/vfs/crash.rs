@@ -28,6 +28,9 @@ pub struct Budget {
     pub tears_per_write: usize,
     /// Exploring ends after so many violations.
     pub max_violations: usize,
+    /// Cuts before so many operations are passed over: for recordings that begin as one that was
+    /// explored before.
+    pub from: usize,
 }
 
 impl Default for Budget {
@@ -40,6 +43,7 @@ impl Default for Budget {
             torn_writes: 3,
             tears_per_write: 16,
             max_violations: 10,
+            from: 0,
         }
     }
 }
@@ -153,11 +157,15 @@ struct Explorer<'r, J> {
 
 impl<'r, J: FnMut(&State<'_>) -> Result<(), String>> Explorer<'r, J> {
     fn run(&mut self) -> Result<(), Stop> {
-        self.visit(News::PowerCut)?;
-        let recording = self.recording;
+        let (recording, from) = (self.recording, self.budget.from);
+        if from == 0 {
+            self.visit(News::PowerCut)?;
+        }
         for (index, op) in recording.ops().iter().enumerate() {
             self.cut = index + 1;
-            if let Some(news) = self.step(index, op) {
+            if let Some(news) = self.step(index, op)
+                && self.cut >= from
+            {
                 self.visit(news)?;
             }
         }
@@ -815,6 +823,20 @@ mod tests {
         });
         assert!(report.violations.is_empty(), "{report}");
         assert!(inner > report.distinct);
+    }
+
+    #[test]
+    fn cuts_that_another_recording_has_shown_are_passed_over() {
+        let disk = SimDisk::new();
+        let file = create(&disk, "f", b"");
+        (0..4_u8).for_each(|n| file.append(&[n]).unwrap());
+        let whole = explore(&disk.recording(), &Budget::default(), |_| Ok(()));
+        let mut cuts = BTreeSet::new();
+        let rest = explore(&disk.recording(), &Budget { from: 3, ..Budget::default() }, |state| {
+            cuts.insert(state.cut);
+            Ok(())
+        });
+        assert!(cuts.into_iter().eq([3, 4, 5]) && (whole.cuts, rest.cuts) == (6, 3), "{rest}");
     }
 
     /// How fast states are made: `cargo test --release --lib states_a_second -- --ignored --nocapture`.

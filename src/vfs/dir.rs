@@ -39,29 +39,27 @@ impl Dir {
     }
 
     /// Makes the directory and what is missing above it. Each new level is made durable in its
-    /// parent before this returns: one sync a level, and one of the parent of the topmost that was
-    /// found, which an interrupted call may have made.
+    /// parent before the next one is made, and so is the innermost level that was found: an
+    /// interrupted call may have made it and not lived to sync its parent.
     pub fn create_all(&self) -> Result<()> {
         let mut missing: Vec<&Path> = Vec::new();
         for level in self.path.ancestors().filter(|p| !p.as_os_str().is_empty()) {
             match self.vfs.list(level) {
-                Ok(_) => break,
+                Ok(_) => {
+                    self.sync_parent(level)?;
+                    break;
+                }
                 Err(e) if e.kind() == io::ErrorKind::NotFound => missing.push(level),
                 Err(e) => return Err(Error::io("open directory", level, e)),
             }
         }
-        for level in missing.iter().rev() {
+        for level in missing.into_iter().rev() {
             match self.vfs.create_dir(level) {
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(Error::io("create directory", level, e));
                 }
-                _ => {}
+                _ => self.sync_parent(level)?,
             }
-        }
-        // An earlier call may have made the directory and not lived to sync its parent, so the
-        // parent of the innermost level is synced even when nothing is missing.
-        for level in missing.iter().copied().chain(missing.is_empty().then_some(&*self.path)) {
-            self.sync_parent(level)?;
         }
         Ok(())
     }

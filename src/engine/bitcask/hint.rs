@@ -30,12 +30,13 @@ use crate::vfs::dir::{Dir, File};
 pub const LOG_KIND: u32 = 4;
 
 /// Bytes before the entries.
-const FIXED: usize = HEADER_LEN as usize + 8 + 4 + 8 + 4 * SHARDS;
+pub const FIXED: usize = HEADER_LEN as usize + 8 + 4 + 8 + 4 * SHARDS;
 
 /// Bytes of an entry before its key.
-const ENTRY: usize = 10;
+pub const ENTRY: usize = 10;
 
-const TOMBSTONE: u32 = 1 << 31;
+/// The bit of an entry's length that says that it is a tombstone.
+pub const TOMBSTONE: u32 = 1 << 31;
 
 /// One entry: what a record did, without the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

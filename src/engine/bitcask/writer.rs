@@ -50,12 +50,16 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Goes on behind the end that recovery found. What stands behind it is cut off, and the cut
-    /// synced, before anything is appended.
+    /// Goes on behind the end that recovery found. What stands behind it is cut off, and what was found
+    /// is made durable, before anything is done that builds on it: of what a killed process wrote, the
+    /// device may have nothing yet.
     pub(super) fn resume(found: FoundActive, next_seqno: u64) -> Result<Writer> {
-        let FoundActive { segment, file, end, how, closed: _ } = found;
+        let FoundActive { segment, file, end, how, closed } = found;
         if how != End::Clean {
             file.truncate(end)?;
+        }
+        // Everything before a `Close` was synced.
+        if how != End::Clean || !closed {
             file.sync()?;
         }
         let sum = checksum(&file, end)?;

@@ -1,0 +1,129 @@
+//! A manifest as text: its edits, file by file.
+
+use crate::codec::Reader;
+use crate::engine::bitcask::segment::{Origin, SegmentMeta, SegmentState};
+use crate::engine::manifest::{EDIT, Edit};
+use crate::error::Result;
+use crate::inspect::bytes::Bytes;
+use crate::inspect::log::{Note, Owner};
+use crate::inspect::look::State;
+use crate::inspect::scan::Frame;
+use crate::inspect::text::Text;
+
+/// The record kinds of a manifest.
+pub(super) const KINDS: &[u8] = &[EDIT];
+
+/// The longest edit that is read: millions of files.
+const MAX_EDIT: usize = 256 << 20;
+
+/// The edit in a record whose checksum is right; `None` if it holds none.
+pub(super) fn edit(bytes: &mut Bytes, frame: &Frame) -> Option<Edit<SegmentMeta>> {
+    if frame.shape.kind != EDIT || frame.payload_len() > MAX_EDIT {
+        return None;
+    }
+    Edit::decode(bytes.get(frame.payload(), frame.payload_len()))
+}
+
+/// A manifest of a store.
+#[derive(Debug)]
+pub(super) struct ManifestOwner;
+
+impl Owner for ManifestOwner {
+    fn kind(&self, kind: u8) -> &'static str {
+        if kind == EDIT { "edit" } else { "BAD" }
+    }
+
+    fn note(&mut self, bytes: &mut Bytes, frame: &Frame) -> Note {
+        match edit(bytes, frame) {
+            Some(edit) => Note { seqno: None, state: State::Other, says: words(&edit) },
+            None => Note::nonsense(),
+        }
+    }
+
+    fn explain(&mut self, text: &mut Text<'_>, bytes: &mut Bytes, frame: &Frame) -> Result<()> {
+        let Some(edit) = edit(bytes, frame) else {
+            return text.data(bytes, frame.payload(), frame.payload_len() as u64, "payload: BAD");
+        };
+        let payload = bytes.get(frame.payload(), frame.payload_len()).to_vec();
+        let mut rows = Rows { text, at: frame.payload(), rest: Reader::new(&payload) };
+        rows.u64("next_number", "numbers below it are used up")?;
+        rows.u64("add", "files that are live from now on")?;
+        for (_, meta) in &edit.add {
+            rows.file(meta)?;
+        }
+        rows.u64("remove", "files that are live no more")?;
+        edit.remove.iter().try_for_each(|_| rows.u64("  number", "the file's number"))
+    }
+}
+
+/// The rows of fixed-width numbers that stand one behind the other.
+pub(super) struct Rows<'a, 'b> {
+    pub(super) text: &'a mut Text<'b>,
+    /// Where `rest` stands in the file.
+    pub(super) at: u64,
+    pub(super) rest: Reader<'a>,
+}
+
+impl Rows<'_, '_> {
+    /// The next eight bytes, a number.
+    pub(super) fn u64(&mut self, field: &str, meaning: &str) -> Result<()> {
+        let row = self.rest.take(8).unwrap_or_default();
+        let value = Reader::new(row).u64().unwrap_or_default();
+        self.row(row, &format!("{field} = {value}"), meaning)
+    }
+
+    /// The next four bytes, a number that `show` says how to write.
+    pub(super) fn u32(&mut self, field: &str, show: impl Fn(u32) -> String, meaning: &str) -> Result<()> {
+        let row = self.rest.take(4).unwrap_or_default();
+        let value = Reader::new(row).u32().unwrap_or_default();
+        self.row(row, &format!("{field} = {}", show(value)), meaning)
+    }
+
+    fn row(&mut self, row: &[u8], field: &str, meaning: &str) -> Result<()> {
+        let at = self.at;
+        self.at += row.len() as u64;
+        self.text.row(at, row, field, meaning)
+    }
+
+    fn file(&mut self, meta: &SegmentMeta) -> Result<()> {
+        self.u64("  number", "the segment's number")?;
+        let origin = match meta.origin {
+            Origin::Log => "Log: writers appended it",
+            Origin::Merge => "Merge: a merge wrote it",
+        };
+        self.u32("  origin", |n| n.to_string(), origin)?;
+        self.u64("  first_seqno", "no record in it is older")?;
+        match meta.state {
+            SegmentState::Active { .. } => {
+                self.u32("  state", |n| n.to_string(), "Active: it grows")?;
+                self.u64("    durable", "bytes known to be durable")
+            }
+            SegmentState::Sealed(_) => {
+                self.u32("  state", |n| n.to_string(), "Sealed: it does not change")?;
+                self.u64("    len", "its bytes")?;
+                self.u32("    checksum", |n| format!("{n:08x}"), "CRC-32C of all of them")?;
+                self.u64("    last_seqno", "no record in it is newer")?;
+                self.u64("    purged_upto", "what writes up to it replaced is gone")
+            }
+        }
+    }
+}
+
+/// An edit in a line.
+fn words(edit: &Edit<SegmentMeta>) -> String {
+    let mut words: Vec<String> = edit.add.iter().map(|(number, meta)| added(*number, meta)).collect();
+    words.extend(edit.remove.iter().map(|number| format!("-{number}")));
+    format!("next {}; {}", edit.next_number, words.join(" "))
+}
+
+fn added(number: u64, meta: &SegmentMeta) -> String {
+    let origin = match meta.origin {
+        Origin::Log => "",
+        Origin::Merge => "merged ",
+    };
+    match &meta.state {
+        SegmentState::Active { durable: 0 } => format!("+{number}({origin}active)"),
+        SegmentState::Active { durable } => format!("+{number}({origin}active, {durable} durable)"),
+        SegmentState::Sealed(sealed) => format!("+{number}({origin}sealed, {} bytes)", sealed.len),
+    }
+}

@@ -1,0 +1,211 @@
+//! Repair: copies everything of a damaged store whose checksum is right into a new one. The original is
+//! never touched.
+//!
+//! 1. Whose store it is: the identity file says it, or else the headers of its logs, each of which
+//!    carries the store's id.
+//! 2. Which segments: those that the manifest names, if all of it can be read and all of them are
+//!    whole. Else every segment that is there, for what is live is not known then.
+//! 3. Each is read to its end, on behind damage, by trying every offset. A record that was written as a
+//!    part of a batch counts only with all of its batch.
+//! 4. Of each key the record with the highest sequence number wins, removals included, wherever it
+//!    stands.
+//! 5. What is left goes into a new store, through the engine's own door.
+//!
+//! What it can not know: a damaged place may have held newer values, or removals, of keys whose older
+//! values are whole. Those come back. The report says so.
+
+mod salvage;
+mod sources;
+
+use crate::engine::KvsEngine;
+use crate::engine::batch::WriteBatch;
+use crate::engine::bitcask::options::BitcaskOptions;
+use crate::engine::bitcask::{self, Bitcask};
+use crate::engine::options::{OpenOptions, WriteOptions};
+use crate::error::{Error, Result};
+use crate::inspect::repair::salvage::Salvage;
+use crate::inspect::repair::sources::Sources;
+use crate::inspect::text::count;
+use crate::vfs::dir::Dir;
+use crate::vfs::{LockMode, Vfs};
+use crate::worker::Schedule;
+use serde::Serialize;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A batch of the new store is written when it has so many bytes.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// What [`repair`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The damaged store.
+    pub source: String,
+    /// The new one.
+    pub dest: String,
+    /// The engine of both.
+    pub engine: String,
+    /// What was saved.
+    pub saved: Saved,
+    /// What was not.
+    pub lost: Vec<Lost>,
+    /// What was found on the way, and what could not be known.
+    pub notes: Vec<String>,
+}
+
+/// What was saved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Saved {
+    /// Keys that are in the new store.
+    pub keys: u64,
+    /// Bytes of these keys and their values.
+    pub bytes: u64,
+    /// Segments that were read.
+    pub segments: u64,
+    /// Records with a right checksum, in whole groups.
+    pub records: u64,
+    /// Of these, removals.
+    pub tombstones: u64,
+}
+
+/// Something that was not saved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Lost {
+    /// The file.
+    pub path: String,
+    /// Where in it.
+    pub offset: u64,
+    /// How many bytes.
+    pub bytes: u64,
+    /// Why.
+    pub reason: String,
+}
+
+impl Report {
+    /// Whether every byte of every record was saved.
+    pub fn is_lossless(&self) -> bool {
+        self.lost.is_empty()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Saved { keys, bytes, segments, records, tombstones } = self.saved;
+        writeln!(f, "{}: repaired into {}", self.source, self.dest)?;
+        writeln!(f, "  saved  {}, {bytes} bytes", count(keys, "key"))?;
+        writeln!(
+            f,
+            "  read   {}, of which {}, in {}",
+            count(records, "record"),
+            count(tombstones, "removal"),
+            count(segments, "segment")
+        )?;
+        for Lost { path, offset, bytes, reason } in &self.lost {
+            writeln!(f, "  LOST   {path} at {offset}, {}: {reason}", count(*bytes, "byte"))?;
+        }
+        for note in &self.notes {
+            writeln!(f, "  note   {note}")?;
+        }
+        match self.lost.len() {
+            0 => f.write_str("nothing was lost"),
+            n => write!(f, "lost: {}", count(n as u64, "place")),
+        }
+    }
+}
+
+/// Saves what is whole of the store at `source` into a new store at `dest`, which must be missing or
+/// empty. Needs memory for every key, as opening does.
+///
+/// # Errors
+/// [`Error::Corruption`] if there is damage and nothing that can be saved; [`Error::NoStore`] if there is
+/// no store; [`Error::Locked`] while somebody writes to it; [`Error::InvalidArgument`] for a `dest` that
+/// is not empty, or inside of `source`.
+pub fn repair(disk: Arc<dyn Vfs>, source: &Path, dest: &Path) -> Result<Report> {
+    let dir = Dir::new(disk.clone(), source);
+    if dir.list()?.is_none() {
+        return Err(Error::NoStore { path: source.to_path_buf() });
+    }
+    check_dest(&dir.sibling(dest), source)?;
+    let _lock = dir.lock(LockMode::Shared)?;
+    let mut sources = Sources::find(&dir)?;
+    let mut salvage = Salvage::new(dir);
+    sources.live.iter().for_each(|segment| salvage.read(segment));
+    if !salvage.lost.is_empty() && !sources.leftovers.is_empty() {
+        // What a merge has replaced may still hold what its output has lost.
+        let segments = count(sources.leftovers.len() as u64, "segment");
+        sources.notes.push(format!(
+            "{segments} that the manifest does not name were read as well, because of the losses: keys that \
+             were removed before a merge may be there again"
+        ));
+        sources.leftovers.iter().for_each(|segment| salvage.read(segment));
+    }
+    if salvage.saved.records == 0 && !(salvage.lost.is_empty() && sources.is_known) {
+        return Err(Error::corruption(source, 0, nothing(&salvage)));
+    }
+    let store = create(disk, dest)?;
+    write(&store, &mut salvage)?;
+    drop(store);
+    Ok(report(source, dest, sources, salvage))
+}
+
+fn nothing(salvage: &Salvage) -> String {
+    let first =
+        salvage.lost.first().map(|lost| format!(": {} at {}: {}", lost.path, lost.offset, lost.reason));
+    format!("nothing can be saved: no record with a right checksum{}", first.unwrap_or_default())
+}
+
+/// Whether `dest` can become a store without touching the source.
+fn check_dest(dest: &Dir, source: &Path) -> Result<()> {
+    let path = dest.path().display();
+    if dest.path().starts_with(source) {
+        return Err(Error::invalid(format!("{path}: inside of the damaged store; name another directory")));
+    }
+    match dest.list()? {
+        Some(entries) if !entries.is_empty() => {
+            Err(Error::invalid(format!("{path}: not empty; name a new directory")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn create(disk: Arc<dyn Vfs>, dest: &Path) -> Result<Bitcask> {
+    let open = OpenOptions { disk, schedule: Schedule::Manual, ..OpenOptions::default() };
+    Bitcask::open(dest, open, BitcaskOptions::default())
+}
+
+/// Writes the newest value of each key, in the order in which they stand in the source.
+fn write(store: &Bitcask, salvage: &mut Salvage) -> Result<()> {
+    let mut batch = WriteBatch::new();
+    for (key, place) in salvage.survivors() {
+        let Some(value) = salvage.value(&key, place) else { continue };
+        salvage.saved.keys += 1;
+        salvage.saved.bytes += (key.len() + value.len()) as u64;
+        if !batch.is_empty() && batch.byte_len() + value.len() > BATCH_BYTES {
+            store.write(std::mem::take(&mut batch), &WriteOptions::default())?;
+        }
+        batch.set(&key, &value);
+    }
+    store.write(batch, &WriteOptions::default())?;
+    store.sync()
+}
+
+fn report(source: &Path, dest: &Path, sources: Sources, salvage: Salvage) -> Report {
+    let mut notes = sources.notes;
+    notes.extend(salvage.notes);
+    if !salvage.lost.is_empty() {
+        notes.push(
+            "what was lost may have been newer values or removals: of their keys the older values, if any, \
+             are there instead"
+                .into(),
+        );
+    }
+    Report {
+        source: source.display().to_string(),
+        dest: dest.display().to_string(),
+        engine: bitcask::NAME.into(),
+        saved: salvage.saved,
+        lost: salvage.lost,
+        notes,
+    }
+}

@@ -1,0 +1,256 @@
+//! What can be saved of the segments of a damaged store: of each key the newest record.
+
+use crate::engine::batch::Op;
+use crate::engine::bitcask::segment::{Entry, Origin};
+use crate::engine::filename;
+use crate::inspect::bytes::Bytes;
+use crate::inspect::entry;
+use crate::inspect::header;
+use crate::inspect::repair::sources::Source;
+use crate::inspect::repair::{Lost, Saved};
+use crate::inspect::scan::{Frame, Groups, Member, Piece, Scan};
+use crate::inspect::text::count;
+use crate::record::frame::{self, HEADER_LEN, Header};
+use crate::vfs::dir::Dir;
+use std::collections::HashMap;
+
+/// Where a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    seqno: u64,
+    /// The index of its segment, in the order of reading.
+    segment: usize,
+    offset: u64,
+    len: usize,
+    is_tombstone: bool,
+}
+
+/// Everything that was found.
+#[derive(Debug)]
+pub(super) struct Salvage {
+    dir: Dir,
+    newest: HashMap<Box<[u8]>, Found>,
+    /// The segments that were read: the file, and how its checksums are salted.
+    segments: Vec<(String, Header, Option<Bytes>)>,
+    pub(super) saved: Saved,
+    pub(super) lost: Vec<Lost>,
+    pub(super) notes: Vec<String>,
+}
+
+/// Records that stand in a row and belong to one group.
+#[derive(Debug, Default)]
+struct Group {
+    offset: u64,
+    bytes: u64,
+    records: Vec<(Box<[u8]>, Found)>,
+    count: u64,
+    /// Whether its beginning is missing.
+    is_stray: bool,
+}
+
+impl Salvage {
+    pub(super) fn new(dir: Dir) -> Salvage {
+        let saved = Saved::default();
+        Salvage {
+            dir,
+            newest: HashMap::new(),
+            segments: Vec::new(),
+            saved,
+            lost: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Takes from a segment what is whole.
+    pub(super) fn read(&mut self, source: &Source) {
+        let name = filename::segment(source.number);
+        if source.is_missing {
+            let bytes = source.sealed_len.unwrap_or(0);
+            return self.lose(&name, 0, bytes, "the file is missing".into());
+        }
+        let mut bytes = match Bytes::open(&self.dir, &name) {
+            Ok(bytes) => bytes,
+            Err(error) => return self.lose(&name, 0, source.sealed_len.unwrap_or(0), error.to_string()),
+        };
+        let len = bytes.len();
+        let Some(header) = self.header(source, &name, &mut bytes) else { return };
+        self.saved.segments += 1;
+        self.segments.push((name.clone(), header, None));
+        self.walk(&name, source, Scan::new(bytes, header, entry::KINDS, u64::MAX));
+        if let Some(sealed_len) = source.sealed_len.filter(|&sealed_len| sealed_len > len) {
+            self.lose(&name, len, sealed_len - len, "the file is cut".into());
+        }
+    }
+
+    /// The header that salts the segment's checksums.
+    fn header(&mut self, source: &Source, name: &str, bytes: &mut Bytes) -> Option<Header> {
+        let Source { number, store_id, .. } = *source;
+        let kinds = [Origin::Log, Origin::Merge].map(Origin::log_kind);
+        match header::read(bytes) {
+            Some(found) if found.store_id != store_id => {
+                let reason = format!("it belongs to another store, {:016x}", found.store_id);
+                self.lose(name, 0, bytes.len(), reason);
+                None
+            }
+            Some(found) if !kinds.contains(&found.kind) => {
+                self.lose(name, 0, bytes.len(), "by its header it is no segment".into());
+                None
+            }
+            Some(found) => {
+                if found.number != number {
+                    let other = filename::segment(found.number);
+                    self.notes.push(format!("{name}: by its header it is {other}, and was read as that"));
+                }
+                Some(found)
+            }
+            None => {
+                let candidates = kinds.map(|kind| Header { store_id, number, kind });
+                let proven = header::prove(bytes, &candidates, entry::KINDS);
+                match proven {
+                    Some(_) => {
+                        self.notes.push(format!("{name}: its header is damaged; its name says what it was"))
+                    }
+                    None if bytes.len() <= HEADER_LEN && source.sealed_len.is_none() => {
+                        self.notes.push(format!("{name}: its header is damaged; there is nothing behind it"));
+                    }
+                    None => self.lose(
+                        name,
+                        0,
+                        bytes.len(),
+                        "no header, and no record with a right checksum".into(),
+                    ),
+                }
+                proven
+            }
+        }
+    }
+
+    fn walk(&mut self, name: &str, source: &Source, mut scan: Scan) {
+        let (mut groups, mut group) = (Groups::default(), Group::default());
+        let mut is_damaged = false;
+        while let Some(piece) = scan.next_piece() {
+            match piece {
+                Piece::Record(frame) => self.record(name, scan.bytes(), &frame, &mut groups, &mut group),
+                Piece::Gap(gap) => {
+                    groups.cut();
+                    self.give_up(name, &mut group);
+                    is_damaged |= gap.is_followed;
+                    let is_reserved = gap.is_zero && !gap.is_followed && source.sealed_len.is_none();
+                    if !is_reserved {
+                        let tail = if gap.is_followed { "" } else { ": a torn tail, or damage" };
+                        self.lose(name, gap.offset, gap.end - gap.offset, format!("{}{tail}", gap.why));
+                    }
+                }
+            }
+        }
+        self.give_up(name, &mut group);
+        for (at, reason) in scan.bytes().unreadable() {
+            self.notes.push(format!("{name}: can not be read at {at}: {reason}"));
+        }
+        if is_damaged && source.sealed_len.is_none() {
+            self.notes.push(format!(
+                "{name}: records behind damage were saved; opening would have refused it, or cut them off"
+            ));
+        }
+    }
+
+    fn record(
+        &mut self,
+        name: &str,
+        bytes: &mut Bytes,
+        frame: &Frame,
+        groups: &mut Groups,
+        group: &mut Group,
+    ) {
+        let (cut, member) = groups.take(frame);
+        // Records without a beginning are one loss, as long as they stand in a row.
+        let is_stray = member == Member::Stray;
+        if cut.is_some() || group.is_stray != is_stray {
+            self.give_up(name, group);
+        }
+        group.is_stray = is_stray;
+        group.add(frame);
+        let segment = self.segments.len() - 1;
+        if let Some(head) = entry::head(bytes, frame).filter(|_| !is_stray) {
+            let is_tombstone = head.value.is_none();
+            let (offset, len) = (frame.offset, frame.shape.len);
+            group
+                .records
+                .push((head.key.into(), Found { seqno: head.seqno, segment, offset, len, is_tombstone }));
+        } else if !is_stray && !frame.is_close() {
+            self.lose(name, frame.offset, frame.shape.len as u64, "neither set nor delete".into());
+        }
+        if member == Member::Completes {
+            std::mem::take(group).records.into_iter().for_each(|(key, found)| self.keep(key, found));
+        }
+    }
+
+    /// The newest record of a key wins.
+    fn keep(&mut self, key: Box<[u8]>, found: Found) {
+        self.saved.records += 1;
+        self.saved.tombstones += u64::from(found.is_tombstone);
+        let newest = self.newest.entry(key).or_insert(found);
+        if found.seqno > newest.seqno {
+            *newest = found;
+        }
+    }
+
+    /// The group never came to its end, or has no beginning.
+    fn give_up(&mut self, name: &str, group: &mut Group) {
+        let Group { offset, bytes, count: records, .. } = std::mem::take(group);
+        if records > 0 {
+            let records = count(records, "record");
+            let reason = format!("{records} of an incomplete batch: it is applied whole or not at all");
+            self.lose(name, offset, bytes, reason);
+        }
+    }
+
+    /// What goes into the new store, in the order of the source.
+    pub(super) fn survivors(&mut self) -> Vec<(Box<[u8]>, Found)> {
+        let newest = std::mem::take(&mut self.newest);
+        let mut survivors: Vec<_> = newest.into_iter().filter(|(_, found)| !found.is_tombstone).collect();
+        survivors.sort_unstable_by_key(|(_, found)| (found.segment, found.offset));
+        survivors
+    }
+
+    /// The value of a record, read again; `None`, and a loss, if it is not what it was.
+    pub(super) fn value(&mut self, key: &[u8], found: Found) -> Option<Vec<u8>> {
+        // One file is open at a time: survivors come segment by segment.
+        self.segments
+            .iter_mut()
+            .enumerate()
+            .filter(|(i, _)| *i != found.segment)
+            .for_each(|(_, s)| s.2 = None);
+        let (name, header, bytes) = &mut self.segments[found.segment];
+        if bytes.is_none() {
+            *bytes = Bytes::open(&self.dir, name).ok();
+        }
+        let value = bytes.as_mut().and_then(|bytes| {
+            let record =
+                frame::decode(bytes.get(found.offset, found.len), header.salt(), found.offset).ok()?;
+            match Entry::decode(&record)?.op {
+                Op::Set(again, value) if again == key => Some(value.to_vec()),
+                _ => None,
+            }
+        });
+        if value.is_none() {
+            let name = name.clone();
+            self.lose(&name, found.offset, found.len as u64, "it was read once, and not again".into());
+        }
+        value
+    }
+
+    fn lose(&mut self, name: &str, offset: u64, bytes: u64, reason: String) {
+        self.lost.push(Lost { path: self.dir.join(name).display().to_string(), offset, bytes, reason });
+    }
+}
+
+impl Group {
+    fn add(&mut self, frame: &Frame) {
+        if self.count == 0 {
+            self.offset = frame.offset;
+        }
+        self.count += 1;
+        self.bytes = frame.end() - self.offset;
+    }
+}

@@ -1,0 +1,118 @@
+//! Which files of a damaged store may hold what is to be saved.
+
+use crate::engine::bitcask;
+use crate::engine::bitcask::segment::{SegmentMeta, SegmentState};
+use crate::engine::filename::{self, FileName};
+use crate::engine::identity::Identity;
+use crate::engine::manifest::{self, Files};
+use crate::error::{Error, Result};
+use crate::inspect::header;
+use crate::vfs::DirEntry;
+use crate::vfs::dir::Dir;
+use std::collections::BTreeSet;
+
+/// A segment that may hold something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    /// The number in its name.
+    pub(super) number: u64,
+    /// The store that it should belong to.
+    pub(super) store_id: u64,
+    /// How long it is known to have been.
+    pub(super) sealed_len: Option<u64>,
+    /// Whether the manifest names it but it is not there.
+    pub(super) is_missing: bool,
+}
+
+/// The segments of a damaged store.
+#[derive(Debug, Default)]
+pub(super) struct Sources {
+    /// Those that are live; all, if the manifest can not say which.
+    pub(super) live: Vec<Source>,
+    /// Those that the manifest does not name.
+    pub(super) leftovers: Vec<Source>,
+    /// Whether the manifest could say which are live.
+    pub(super) is_known: bool,
+    /// What was found on the way.
+    pub(super) notes: Vec<String>,
+}
+
+impl Sources {
+    /// Looks for the segments of the directory.
+    pub(super) fn find(dir: &Dir) -> Result<Sources> {
+        let entries = dir.list()?.unwrap_or_default();
+        let mut sources = Sources::default();
+        let store_id = sources.store_id(dir, &entries)?;
+        let found: BTreeSet<u64> = entries.iter().filter_map(number).collect();
+        let source = |number, sealed_len| {
+            let is_missing = !found.contains(&number);
+            Source { number, store_id, sealed_len, is_missing }
+        };
+        match sources.manifest(dir, store_id, &found) {
+            Some(files) => {
+                sources.is_known = true;
+                let mut live: Vec<_> = files.live.iter().collect();
+                live.sort_by_key(|(number, meta)| (meta.first_seqno, **number));
+                sources.live =
+                    live.into_iter().map(|(number, meta)| source(*number, sealed_len(meta))).collect();
+                let leftover = found.iter().filter(|number| !files.live.contains_key(number));
+                sources.leftovers = leftover.map(|number| source(*number, None)).collect();
+            }
+            None => sources.live = found.iter().map(|number| source(*number, None)).collect(),
+        }
+        Ok(sources)
+    }
+
+    /// The store's id: from the identity file, or else from the headers.
+    fn store_id(&mut self, dir: &Dir, entries: &[DirEntry]) -> Result<u64> {
+        let why = match Identity::load(dir) {
+            Ok(Some(identity)) if identity.engine == bitcask::NAME => return Ok(identity.store_id),
+            Ok(Some(identity)) => {
+                return Err(Error::invalid(format!("the {} engine is not built yet", identity.engine)));
+            }
+            Ok(None) => "the identity file is missing".to_string(),
+            Err(error @ Error::UnknownFormat { .. }) => return Err(error),
+            Err(error) => error.to_string(),
+        };
+        let voted = header::vote(dir, entries);
+        let store_id = voted.ok_or_else(|| match entries.iter().any(|entry| number(entry).is_some()) {
+            true => Error::corruption(
+                dir.path(),
+                0,
+                format!("nothing can be saved: {why}, and no header is whole"),
+            ),
+            false => Error::NoStore { path: dir.path().to_path_buf() },
+        })?;
+        self.notes.push(format!("{why}; the store's id, {store_id:016x}, is from the headers of its logs"));
+        Ok(store_id)
+    }
+
+    /// What the manifest says, if it can be believed.
+    fn manifest(&mut self, dir: &Dir, store_id: u64, found: &BTreeSet<u64>) -> Option<Files<SegmentMeta>> {
+        let why = match manifest::read::<SegmentMeta>(dir, store_id) {
+            // A segment that was begun after the last edit proves that one is missing.
+            Ok(read) if found.range(read.files.next_number..).next().is_none() => return Some(read.files),
+            Ok(_) => "the manifest lacks its last edits".to_string(),
+            Err(error) => error.to_string(),
+        };
+        self.notes.push(format!(
+            "{why}; all segments were read, also those that a merge may have replaced: keys that were \
+             removed before it may be there again"
+        ));
+        None
+    }
+}
+
+fn number(entry: &DirEntry) -> Option<u64> {
+    match filename::parse(&entry.name) {
+        Some(FileName::Segment(number)) if !entry.is_dir => Some(number),
+        _ => None,
+    }
+}
+
+fn sealed_len(meta: &SegmentMeta) -> Option<u64> {
+    match &meta.state {
+        SegmentState::Sealed(sealed) => Some(sealed.len),
+        SegmentState::Active { .. } => None,
+    }
+}

@@ -1,0 +1,292 @@
+//! Verify: proves a store's directory whole, or lists all that is wrong with it. Changes nothing.
+//!
+//! Opening a store checks what it needs, and stops at the first damage. This reads every byte of every
+//! live file and goes on behind damage: identity, every edit of the manifest, every live file with its
+//! length and checksum, every record with its own checksum, its group and its sequence number, every
+//! hint against its segment; and in the end that opening would see what the logs say.
+//!
+//! Not everything that is odd is damage. What a crash may leave is said in [`Report::notes`]: a torn tail
+//! of the active segment or of the manifest, an unfinished hint, files that no edit names. The next
+//! opening puts them right and loses nothing that was acknowledged as durable.
+
+mod hint;
+mod manifest;
+mod opening;
+mod segment;
+
+use crate::engine::bitcask;
+use crate::engine::bitcask::keydir::Keydir;
+use crate::engine::bitcask::recover::may_create;
+use crate::engine::bitcask::segment::{SegmentMeta, SegmentState};
+use crate::engine::filename::{self, ENGINE, FileName};
+use crate::engine::identity::Identity;
+use crate::error::{Error, Result};
+use crate::inspect::bytes::Bytes;
+use crate::inspect::header;
+use crate::vfs::dir::Dir;
+use crate::vfs::{DirEntry, LockMode, Vfs};
+use serde::Serialize;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What [`verify`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The directory.
+    pub path: String,
+    /// The engine that owns it.
+    pub engine: String,
+    /// What was looked at, and how much of it there is.
+    pub checked: Vec<Check>,
+    /// All that is wrong.
+    pub damage: Vec<Damage>,
+    /// What is worth knowing and no damage.
+    pub notes: Vec<String>,
+}
+
+/// Something that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What: `records`, `entries`, `keys`, ...
+    pub what: &'static str,
+    /// In which file; empty where it is about the whole store.
+    pub file: String,
+    /// How many.
+    pub count: u64,
+    /// Bytes that were read for it.
+    pub bytes: u64,
+}
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Damage {
+    /// The damaged file.
+    pub path: String,
+    /// The offset in it of the first byte that can not be trusted.
+    pub offset: u64,
+    /// What is wrong there.
+    pub reason: String,
+}
+
+impl Report {
+    /// Whether nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.damage.is_empty()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: a {} store", self.path, self.engine)?;
+        for Check { what, file, count, bytes } in &self.checked {
+            let bytes = if *bytes > 0 { format!("{bytes} bytes") } else { String::new() };
+            writeln!(f, "{}", format!("  checked  {count:>10} {what:20} {file:14} {bytes:>16}").trim_end())?;
+        }
+        for note in &self.notes {
+            writeln!(f, "  note     {note}")?;
+        }
+        for Damage { path, offset, reason } in &self.damage {
+            writeln!(f, "  DAMAGED  {path} at {offset}: {reason}")?;
+        }
+        match self.damage.len() {
+            0 => f.write_str("sound"),
+            1 => f.write_str("DAMAGED: 1 place"),
+            n => write!(f, "DAMAGED: {n} places"),
+        }
+    }
+}
+
+/// Checks all of the store at `path`. Damage is no error of this function: it is in the report.
+///
+/// # Errors
+/// [`Error::NoStore`] where there is none; [`Error::Locked`] while somebody writes to it; whatever keeps
+/// it from being listed.
+pub fn verify(disk: Arc<dyn Vfs>, path: &Path) -> Result<Report> {
+    let dir = Dir::new(disk, path);
+    if dir.list()?.is_none() {
+        return Err(Error::NoStore { path: path.to_path_buf() });
+    }
+    let _lock = dir.lock(LockMode::Shared)?;
+    let entries = dir.list()?.unwrap_or_default();
+    let report =
+        Report { path: path.display().to_string(), engine: bitcask::NAME.into(), ..Report::default() };
+    let mut verifier = Verifier { dir, entries, store_id: 0, report };
+    verifier.identity()?;
+    verifier.store();
+    Ok(verifier.report)
+}
+
+/// A verification in progress.
+struct Verifier {
+    dir: Dir,
+    entries: Vec<DirEntry>,
+    store_id: u64,
+    report: Report,
+}
+
+impl Verifier {
+    fn identity(&mut self) -> Result<()> {
+        let path = self.dir.path().to_path_buf();
+        let nothing = || Error::NoStore { path };
+        let has_files = self.entries.iter().any(|entry| filename::parse(&entry.name).is_some());
+        let reason = match Identity::load(&self.dir) {
+            Ok(Some(identity)) if identity.engine == bitcask::NAME => {
+                self.store_id = identity.store_id;
+                self.check("identity", ENGINE, 1, 0);
+                return Ok(());
+            }
+            Ok(Some(identity)) => {
+                return Err(Error::invalid(format!("the {} engine is not built yet", identity.engine)));
+            }
+            // Without an identity file it is a store that lost it, or one that never was.
+            Ok(None) if !has_files || may_create(&self.dir).is_ok() => return Err(nothing()),
+            Ok(None) => "the identity file is missing".to_string(),
+            Err(error @ Error::UnknownFormat { .. }) => return Err(error),
+            Err(Error::Corruption { reason, .. }) => reason,
+            Err(error) => error.to_string(),
+        };
+        self.damage(ENGINE, 0, reason);
+        self.store_id = header::vote(&self.dir, &self.entries).ok_or_else(nothing)?;
+        Ok(())
+    }
+
+    fn store(&mut self) {
+        let by_logs = Keydir::new(self.store_id);
+        match self.manifest() {
+            Some(files) => {
+                let mut live: Vec<_> = files.live.iter().map(|(number, meta)| (*number, meta)).collect();
+                live.sort_by_key(|(number, meta)| (meta.first_seqno, *number));
+                self.order(&live);
+                for (number, meta) in &live {
+                    self.segment(*number, Some(meta), &by_logs);
+                }
+                for (number, meta) in &live {
+                    self.hint(*number, meta, &by_logs);
+                }
+                self.leftovers(|number| files.live.contains_key(&number));
+            }
+            None => {
+                self.note(
+                    "without a manifest the segments are checked one by one, but not how they fit".into(),
+                );
+                for number in self.segments() {
+                    self.segment(number, None, &by_logs);
+                }
+            }
+        }
+        self.opening(&by_logs);
+    }
+
+    /// Whether the live segments follow each other in age, and the newest alone grows.
+    fn order(&mut self, live: &[(u64, &SegmentMeta)]) {
+        let mut before = 0;
+        for (i, (number, meta)) in live.iter().enumerate() {
+            let is_newest = i + 1 == live.len();
+            if meta.first_seqno <= before {
+                self.damage(filename::MANIFEST, 0, format!("segment {number} overlaps an older one"));
+            }
+            match &meta.state {
+                SegmentState::Sealed(sealed) => {
+                    if sealed.last_seqno + 1 < meta.first_seqno {
+                        self.damage(filename::MANIFEST, 0, format!("segment {number} ends before it begins"));
+                    }
+                    if is_newest {
+                        self.damage(filename::MANIFEST, 0, "the newest segment is sealed".into());
+                    }
+                    before = before.max(sealed.last_seqno);
+                }
+                SegmentState::Active { .. } if !is_newest => {
+                    let reason = format!("segment {number} is active, but not the newest");
+                    self.damage(filename::MANIFEST, 0, reason);
+                }
+                SegmentState::Active { .. } => {}
+            }
+        }
+        self.check("live segments", filename::MANIFEST, live.len() as u64, 0);
+    }
+
+    /// Names what no edit names.
+    fn leftovers(&mut self, is_live: impl Fn(u64) -> bool) {
+        let names: Vec<_> = self.entries.iter().map(|entry| entry.name.clone()).collect();
+        for name in names {
+            match filename::parse(&name) {
+                Some(FileName::Segment(number) | FileName::Hint(number)) if is_live(number) => {}
+                Some(FileName::Segment(_) | FileName::Hint(_) | FileName::Temporary) => {
+                    self.note(format!("{name}: left over; the next opening for writing removes it"));
+                }
+                Some(FileName::Wal(_) | FileName::Table(_)) => {
+                    self.note(format!("{name}: a file of another engine"));
+                }
+                Some(FileName::Engine | FileName::Manifest) | None => {}
+            }
+        }
+    }
+
+    /// The numbers of all segments that are there.
+    fn segments(&self) -> Vec<u64> {
+        let number = |entry: &DirEntry| match filename::parse(&entry.name) {
+            Some(FileName::Segment(number)) => Some(number),
+            _ => None,
+        };
+        self.entries.iter().filter_map(number).collect()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.entries.iter().any(|entry| entry.name == name)
+    }
+
+    fn check(&mut self, what: &'static str, file: &str, count: u64, bytes: u64) {
+        self.report.checked.push(Check { what, file: file.into(), count, bytes });
+    }
+
+    fn damage(&mut self, name: &str, offset: u64, reason: String) {
+        let path = self.dir.join(name).display().to_string();
+        self.report.damage.push(Damage { path, offset, reason });
+    }
+
+    fn note(&mut self, note: String) {
+        self.report.notes.push(note);
+    }
+
+    /// Opens a file; what keeps it from being opened is damage.
+    fn open(&mut self, name: &str) -> Option<Bytes> {
+        if !self.has(name) {
+            self.damage(name, 0, "the file is missing".into());
+            return None;
+        }
+        let opened = Bytes::open(&self.dir, name);
+        opened.map_err(|error| self.damage(name, 0, error.to_string())).ok()
+    }
+
+    fn unreadable(&mut self, name: &str, bytes: &Bytes) {
+        for (offset, reason) in bytes.unreadable() {
+            self.damage(name, *offset, format!("can not be read: {reason}"));
+        }
+    }
+}
+
+/// Places in a log at which no whole group stands.
+#[derive(Debug, Default)]
+struct Breaks {
+    places: Vec<(u64, String)>,
+    /// The most that a record said was durable.
+    claimed: u64,
+}
+
+impl Breaks {
+    fn add(&mut self, offset: u64, reason: impl Into<String>) {
+        self.places.push((offset, reason.into()));
+    }
+
+    /// Splits the places into those that were durable once, so that they are damage, and the first one
+    /// of those that may be what a crash leaves: a torn tail.
+    ///
+    /// `durable` is a length known from elsewhere.
+    fn split(self, durable: u64) -> (Vec<(u64, String)>, Option<u64>) {
+        let known = self.claimed.max(durable);
+        let (damaged, torn): (Vec<_>, Vec<_>) =
+            self.places.into_iter().partition(|(offset, _)| *offset < known);
+        (damaged, torn.first().map(|(offset, _)| *offset))
+    }
+}

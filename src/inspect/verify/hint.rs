@@ -1,0 +1,112 @@
+//! Verify a hint: that it says what its segment says.
+
+use crate::engine::bitcask::hint::Hint;
+use crate::engine::bitcask::keydir::{Keydir, SHARDS};
+use crate::engine::bitcask::segment::{SegmentMeta, SegmentState};
+use crate::engine::filename;
+use crate::inspect::bytes::Bytes;
+use crate::inspect::entry;
+use crate::inspect::scan::{Piece, Scan};
+use crate::inspect::text::quoted;
+use crate::inspect::verify::Verifier;
+use crate::record::frame::Header;
+use std::collections::HashMap;
+
+/// What a device writes at once.
+const SECTOR: u64 = 512;
+
+impl Verifier {
+    /// Checks the hint of a segment, if it has one. `by_logs` is what the segments say.
+    pub(super) fn hint(&mut self, number: u64, meta: &SegmentMeta, by_logs: &Keydir) {
+        let name = filename::hint(number);
+        let SegmentState::Sealed(sealed) = &meta.state else { return };
+        if !self.has(&name) {
+            return;
+        }
+        let Some(mut bytes) = self.open(&name) else { return };
+        match Hint::load(&self.dir, self.store_id, number, sealed) {
+            Ok(hint) => {
+                let header = meta.header(self.store_id, number);
+                let entries = self.entries(&name, number, header, &hint, by_logs);
+                self.check("hint entries", &name, entries, bytes.len());
+            }
+            // Hints are not synced: a crash may leave a part of one.
+            Err(reason) if is_unfinished(&mut bytes) => {
+                self.note(format!("{name}: unfinished ({reason}); the segment is read instead"));
+            }
+            Err(reason) => self.damage(&name, 0, format!("{reason}; the segment is read instead")),
+        }
+    }
+
+    /// Compares the entries with the segment's records; says how many there are.
+    fn entries(&mut self, name: &str, number: u64, header: Header, hint: &Hint, by_logs: &Keydir) -> u64 {
+        let mut listed: HashMap<u32, (u32, usize, bool)> = HashMap::new();
+        let mut count = 0;
+        for shard in 0..SHARDS {
+            for entry in hint.part(shard) {
+                count += 1;
+                if listed.insert(entry.offset, (entry.len, shard, entry.is_tombstone)).is_some() {
+                    self.damage(name, 0, format!("two entries for the record at {}", entry.offset));
+                }
+                if by_logs.shard_of(entry.key) != shard {
+                    let key = quoted(entry.key, 40);
+                    self.damage(name, 0, format!("the entry of {key} is in the part of another shard"));
+                }
+            }
+        }
+        let Ok(bytes) = Bytes::open(&self.dir, &filename::segment(number)) else { return count };
+        let mut scan = Scan::new(bytes, header, entry::KINDS, u64::MAX);
+        while let Some(piece) = scan.next_piece() {
+            let Piece::Record(frame) = piece else { continue };
+            let Some(head) = entry::head(scan.bytes(), &frame) else { continue };
+            let is_tombstone = head.value.is_none();
+            let key = quoted(head.key, 40);
+            let place = by_logs.get(head.key);
+            let is_live = place.is_some_and(|p| {
+                (u64::from(p.segment), u64::from(p.offset)) == (number, frame.offset) && !is_tombstone
+            });
+            match listed.remove(&(frame.offset as u32)) {
+                Some((len, shard, flag)) => {
+                    let said = (len as usize, shard, flag);
+                    if said != (frame.shape.len, by_logs.shard_of(head.key), is_tombstone) {
+                        let reason =
+                            format!("the entry of {key} is not what the record at {} says", frame.offset);
+                        self.damage(name, 0, reason);
+                    }
+                }
+                None if is_live => {
+                    self.damage(name, 0, format!("no entry for {key}, whose record is at {}", frame.offset));
+                }
+                None => {}
+            }
+        }
+        let mut strangers: Vec<_> = listed.into_keys().collect();
+        strangers.sort_unstable();
+        for offset in strangers {
+            self.damage(name, 0, format!("an entry for offset {offset}, where no record stands"));
+        }
+        count
+    }
+}
+
+/// Whether a hint is what a crash may leave of one that was being written: cut, or with a sector that
+/// never reached the device. A flipped bit looks like neither.
+fn is_unfinished(bytes: &mut Bytes) -> bool {
+    let len = bytes.len();
+    let mut at = 0;
+    while at < len {
+        if bytes.is_zero(at, (at + SECTOR).min(len)) {
+            return true;
+        }
+        at += SECTOR;
+    }
+    is_cut(bytes)
+}
+
+/// Whether it is shorter than its table of parts says.
+fn is_cut(bytes: &mut Bytes) -> bool {
+    let fixed = crate::engine::bitcask::hint::FIXED;
+    let table = bytes.get((fixed - 4 * SHARDS) as u64, 4 * SHARDS);
+    let parts: u64 = table.as_chunks::<4>().0.iter().map(|len| u64::from(u32::from_le_bytes(*len))).sum();
+    bytes.len() < fixed as u64 + parts + 4
+}
