@@ -6,7 +6,7 @@
 //!
 //! - `place`: where the store is and how it is opened; `session`: the store, opened when needed;
 //! - `output` and [`voice`]: standard output and standard error, for people or as JSON;
-//! - `encoding`, `pairs`: bytes as text, streams of pairs;
+//! - `encoding`, `format`, `pairs`: bytes as text, streams of pairs;
 //! - [`failure`]: what a failure is called, and its exit code.
 
 mod argv;
@@ -15,6 +15,7 @@ mod encoding;
 mod exists;
 mod export;
 pub mod failure;
+mod format;
 mod get;
 mod import;
 mod interrupt;
@@ -43,7 +44,7 @@ use crate::cli::session::Session;
 use crate::cli::style::{Color, Style};
 use clap::builder::Resettable;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -146,11 +147,14 @@ fn command() -> clap::Command {
 
 /// Reads the arguments. `Ok(None)`: they asked for help or for the version, and have it.
 fn parse(args: Vec<OsString>) -> Result<Option<Cli>, Failure> {
-    let mut command = command().color(Color::of(&args).into());
-    if args.len() <= 1 {
-        // Clap takes an engine from the environment for an argument, and would not print the help.
-        command = command.mut_args(|arg| arg.env(Resettable::Reset));
-    }
+    // A variable that is empty is none. Without arguments none counts: clap would take it for one, and
+    // not print the help.
+    let is_none =
+        |name: &OsStr| args.len() <= 1 || std::env::var_os(name).is_some_and(|value| value.is_empty());
+    let command = command().color(Color::of(&args).into()).mut_args(|arg| match arg.get_env() {
+        Some(name) if is_none(name) => arg.env(Resettable::Reset),
+        _ => arg,
+    });
     let matches = argv::matches(command, args);
     match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => Ok(Some(cli)),

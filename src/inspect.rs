@@ -160,14 +160,14 @@ fn show(text: &mut Text<'_>, look: &Look, name: &str, mut bytes: Bytes, view: Vi
     let path = look.dir.join(name);
     let kind = Kind::of(name, &mut bytes);
     let kind = kind.ok_or_else(|| Error::invalid(format!("{}: no file of a store", path.display())))?;
-    let what = match kind {
-        Kind::Identity => "an identity file",
-        Kind::Manifest => "a manifest",
-        Kind::Segment(_) => "a Bitcask segment",
-        Kind::Hint(_) => "a Bitcask hint",
+    let (word, what) = match kind {
+        Kind::Identity => ("identity", "an identity file"),
+        Kind::Manifest => ("manifest", "a manifest"),
+        Kind::Segment(_) => ("segment", "a Bitcask segment"),
+        Kind::Hint(_) => ("hint", "a Bitcask hint"),
     };
     match view {
-        View::Props => text.line(format_args!("file={}\nkind={what}", path.display()))?,
+        View::Props => text.line(format_args!("file={}\nkind={word}", path.display()))?,
         _ => text.line(format_args!("{}: {what}, {}", path.display(), count(bytes.len(), "byte")))?,
     }
     if let (Kind::Segment(_) | Kind::Hint(_), Err(reason)) = (kind, &look.store) {
@@ -257,11 +257,7 @@ fn draw_log(
     let mut regions =
         vec![(0, head, if header.is_some() { "header" } else { "DAMAGED: header" }.to_string())];
     for region in &tally.regions {
-        let what = match region.records {
-            0 => region.what.clone(),
-            n => count(n, "record"),
-        };
-        regions.push((region.offset, region.end, what));
+        regions.push((region.offset, region.end, region.words()));
     }
     boxes(text, &regions)
 }

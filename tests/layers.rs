@@ -214,25 +214,38 @@ fn an_import_points_up(house: &House) -> Vec<String> {
     broken
 }
 
-/// A way from some file back to itself.
+/// Circles that are in the thing itself: a line of the shell is a command, and the shell is one.
+const CIRCLES: &[(&str, &str)] = &[("cli/shell/line", "cli")];
+
+/// The imports from which a way leads back; of a room into its own front door, if there are such:
+/// these are the ones to cut.
 fn files_import_in_a_circle(house: &House) -> Vec<String> {
+    let known = |import: &Import| CIRCLES.contains(&(&import.from, &import.to));
     let mut edges: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for import in house.imports() {
+    for import in house.imports().into_iter().filter(|import| !known(import)) {
         edges.entry(import.from).or_default().insert(import.to);
     }
-    // Files that nobody in the rest imports, and that import nobody in the rest, are in no circle.
-    loop {
-        let targets: BTreeSet<_> = edges.values().flatten().cloned().collect();
-        let sources: BTreeSet<_> = edges.keys().cloned().collect();
-        let before: usize = edges.values().map(BTreeSet::len).sum();
-        edges.retain(|from, _| targets.contains(from));
-        edges.values_mut().for_each(|to| to.retain(|to| sources.contains(to)));
-        edges.retain(|_, to| !to.is_empty());
-        if edges.values().map(BTreeSet::len).sum::<usize>() == before {
-            break;
+    let reached: BTreeMap<_, _> = edges.keys().map(|from| (from, reach(&edges, from))).collect();
+    let comes_back = |from: &String, to: &String| reached.get(to).is_some_and(|all| all.contains(from));
+    let pairs = edges.iter().flat_map(|(from, to)| to.iter().map(move |to| (from, to)));
+    let mut circles: Vec<_> = pairs.filter(|(from, to)| comes_back(from, to)).collect();
+    if circles.iter().any(|(from, to)| is_in(from, to)) {
+        circles.retain(|(from, to)| is_in(from, to));
+    }
+    circles.into_iter().map(|(from, to)| format!("{from} -> {to}")).collect()
+}
+
+/// The files to which a way leads from this one.
+fn reach(edges: &BTreeMap<String, BTreeSet<String>>, from: &String) -> BTreeSet<String> {
+    let (mut seen, mut left) = (BTreeSet::new(), vec![from]);
+    while let Some(file) = left.pop() {
+        for next in edges.get(file).into_iter().flatten() {
+            if seen.insert(next.clone()) {
+                left.push(next);
+            }
         }
     }
-    edges.iter().map(|(from, to)| format!("{from} -> {to:?}")).collect()
+    seen
 }
 
 /// A wall: that the house keeps it, and that each planted line breaks it.
@@ -293,10 +306,10 @@ walls! {
 #[test]
 fn no_files_import_in_a_circle() {
     let circles = files_import_in_a_circle(&House::real());
-    assert!(circles.is_empty(), "files that are in circles, or between them:\n  {}", circles.join("\n  "));
+    assert!(circles.is_empty(), "imports from which a way leads back:\n  {}", circles.join("\n  "));
     let planted = House::with("vfs", "use crate::vfs::os::OsDisk;");
     let circles = files_import_in_a_circle(&planted);
-    assert!(circles.iter().any(|circle| circle.starts_with("vfs/os -> {\"vfs\"")), "{circles:?}");
+    assert!(circles.contains(&"vfs/os -> vfs".to_string()), "{circles:?}");
 }
 
 #[test]

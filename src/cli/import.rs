@@ -1,8 +1,9 @@
 //! `kvs import`.
 
 use crate::cli::failure::{Failure, Outcome};
+use crate::cli::format::Format;
 use crate::cli::interrupt;
-use crate::cli::pairs::{Fields, Format, PairReader};
+use crate::cli::pairs::{Fields, PairReader};
 use crate::cli::place::Need;
 use crate::cli::progress::Progress;
 use crate::cli::session::Session;

@@ -1,4 +1,4 @@
-//! Streams of pairs: the formats of `import` and `export`.
+//! Streams of pairs: what all formats of `import` and `export` have in common. `format` chooses one.
 //!
 //! | format | a pair | any bytes |
 //! |---|---|---|
@@ -6,28 +6,14 @@
 //! | `tsv` | the key, a tab, the value, a newline; with `-0`, key and value, each with a NUL behind it | with `--enc` |
 //! | `resp` | `SET` as a command of the Redis protocol | yes |
 
-mod jsonl;
-mod resp;
-mod tsv;
+pub(crate) mod jsonl;
+pub(crate) mod resp;
+pub(crate) mod tsv;
 
 use crate::cli::encoding::Encoding;
 use crate::cli::failure::Failure;
 use crate::cli::stream::Input;
-use clap::ValueEnum;
-use std::ffi::OsStr;
 use std::io::{BufRead, Read, Write};
-use std::path::Path;
-
-/// How pairs are written in a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// One JSON object a line
-    Jsonl,
-    /// Key, tab, value; one pair a line
-    Tsv,
-    /// SET commands of the Redis protocol, as redis-cli --pipe takes them
-    Resp,
-}
 
 /// Bytes of a line, at most: the longest value in the widest encoding. Bounds what a file without
 /// newlines can take.
@@ -75,45 +61,19 @@ impl From<std::io::Error> for Unwritable {
     }
 }
 
-impl Format {
-    /// The format that a file's name says.
-    pub(crate) fn of(file: Option<&OsStr>) -> Option<Format> {
-        match Path::new(file?).extension()?.to_str()? {
-            "jsonl" | "ndjson" | "json" => Some(Format::Jsonl),
-            "tsv" | "tab" | "txt" => Some(Format::Tsv),
-            "resp" | "redis" => Some(Format::Resp),
-            _ => None,
-        }
-    }
-
-    /// Reads pairs from `input`.
-    pub(crate) fn reader(self, input: Input, fields: Fields) -> Box<dyn PairReader> {
-        let lines = Lines { input, number: 0, bytes: 0 };
-        match self {
-            Format::Jsonl => Box::new(jsonl::JsonlReader::new(lines)),
-            Format::Tsv => Box::new(tsv::TsvReader::new(lines, fields)),
-            Format::Resp => Box::new(resp::RespReader::new(lines)),
-        }
-    }
-
-    /// Writes pairs.
-    pub(crate) fn writer(self, fields: Fields) -> Box<dyn PairWriter> {
-        match self {
-            Format::Jsonl => Box::new(jsonl::JsonlWriter),
-            Format::Tsv => Box::new(tsv::TsvWriter::new(fields)),
-            Format::Resp => Box::new(resp::RespWriter),
-        }
-    }
-}
-
 /// An input that counts: what all readers stand on.
-struct Lines {
+pub(crate) struct Lines {
     input: Input,
     number: u64,
     bytes: u64,
 }
 
 impl Lines {
+    /// Nothing of `input` is read yet.
+    pub(crate) fn new(input: Input) -> Lines {
+        Lines { input, number: 0, bytes: 0 }
+    }
+
     /// Reads up to `end` into `line`, without it; `false` if there is nothing more.
     fn read(&mut self, end: u8, line: &mut Vec<u8>) -> Result<bool, Failure> {
         line.clear();

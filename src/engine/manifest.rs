@@ -101,7 +101,7 @@ impl<F: Clone> Files<F> {
         }
         for (number, file) in &edit.add {
             self.live.insert(*number, file.clone());
-            self.next_number = self.next_number.max(number + 1);
+            self.next_number = self.next_number.max(number.saturating_add(1));
         }
         self.next_number = self.next_number.max(edit.next_number);
         Ok(())

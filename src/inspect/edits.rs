@@ -46,7 +46,7 @@ impl Owner for ManifestOwner {
         };
         let payload = bytes.get(frame.payload(), frame.payload_len()).to_vec();
         let mut rows = Rows { text, at: frame.payload(), rest: Reader::new(&payload) };
-        rows.u64("next_number", "numbers below it are used up")?;
+        rows.u64("next_number", "numbers below it were taken")?;
         rows.u64("add", "files that are live from now on")?;
         for (_, meta) in &edit.add {
             rows.file(meta)?;
@@ -103,27 +103,32 @@ impl Rows<'_, '_> {
                 self.u64("    len", "its bytes")?;
                 self.u32("    checksum", |n| format!("{n:08x}"), "CRC-32C of all of them")?;
                 self.u64("    last_seqno", "no record in it is newer")?;
-                self.u64("    purged_upto", "what writes up to it replaced is gone")
+                self.u64("    purged_upto", "replaced up to here: not in it")
             }
         }
     }
 }
 
-/// An edit in a line.
+/// So many files are named in a line.
+const NAMED: usize = 4;
+
+/// An edit in a line: the files that it adds, with their bytes, and those that it removes.
 fn words(edit: &Edit<SegmentMeta>) -> String {
-    let mut words: Vec<String> = edit.add.iter().map(|(number, meta)| added(*number, meta)).collect();
-    words.extend(edit.remove.iter().map(|number| format!("-{number}")));
-    format!("next {}; {}", edit.next_number, words.join(" "))
+    let add = edit.add.iter().map(|(number, meta)| added(*number, meta));
+    let remove = edit.remove.iter().map(|number| format!("-{number}"));
+    let mut words: Vec<String> = add.chain(remove).take(NAMED).collect();
+    let more = (edit.add.len() + edit.remove.len()).saturating_sub(NAMED);
+    if more > 0 {
+        words.push(format!("{more} more"));
+    }
+    words.join(", ")
 }
 
 fn added(number: u64, meta: &SegmentMeta) -> String {
-    let origin = match meta.origin {
-        Origin::Log => "",
-        Origin::Merge => "merged ",
-    };
-    match &meta.state {
-        SegmentState::Active { durable: 0 } => format!("+{number}({origin}active)"),
-        SegmentState::Active { durable } => format!("+{number}({origin}active, {durable} durable)"),
-        SegmentState::Sealed(sealed) => format!("+{number}({origin}sealed, {} bytes)", sealed.len),
+    match (&meta.state, meta.origin) {
+        (SegmentState::Active { durable: 0 }, _) => format!("+{number} active"),
+        (SegmentState::Active { durable }, _) => format!("+{number} active {durable}"),
+        (SegmentState::Sealed(sealed), Origin::Log) => format!("+{number} sealed {}", sealed.len),
+        (SegmentState::Sealed(sealed), Origin::Merge) => format!("+{number} merged {}", sealed.len),
     }
 }

@@ -3,8 +3,9 @@
 use crate::codec::varint_len;
 use crate::error::Result;
 use crate::inspect::bytes::Bytes;
+use crate::inspect::header::verdict;
 use crate::inspect::look::State;
-use crate::inspect::scan::{Frame, Gap, Groups, Member, Piece, Scan};
+use crate::inspect::scan::{Frame, Gap, Groups, Like, Member, Piece, Scan};
 use crate::inspect::text::{Text, count};
 use crate::record::frame::{HEADER_LEN, Shape};
 
@@ -69,13 +70,13 @@ pub(super) fn explain(text: &mut Text<'_>, scan: &mut Scan, owner: &mut dyn Owne
                 explain_cut(text, cut)?;
                 explain_record(text, scan.bytes(), owner, &frame, index)?;
                 if member == Member::Stray {
-                    text.line("          BAD: the beginning of its group is missing: it never happened")?;
+                    text.line("          BAD: the beginning of its group is missing")?;
                 }
             }
             Piece::Gap(gap) => {
                 end = gap.end;
                 explain_cut(text, groups.cut())?;
-                explain_gap(text, scan.bytes(), &gap, owner.sealed_len())?;
+                explain_gap(text, scan.bytes(), owner, &gap)?;
             }
         }
     }
@@ -105,6 +106,18 @@ fn explain_record(
     let len = frame.shape.len;
     let state = if state == State::Other { String::new() } else { format!(", {state}") };
     text.line(format_args!("          record {index}, {len} bytes{state}: {word}: {says}"))?;
+    explain_frame(text, bytes, word, frame, frame.sum)?;
+    if frame.is_close() { Ok(()) } else { owner.explain(text, bytes, frame) }
+}
+
+/// What stands before the payload. `right` is the checksum that it should have.
+fn explain_frame(
+    text: &mut Text<'_>,
+    bytes: &mut Bytes,
+    word: &str,
+    frame: &Frame,
+    right: u32,
+) -> Result<()> {
     let head = bytes.get(frame.offset, frame.shape.payload).to_vec();
     let mut at = 0;
     let mut row = |text: &mut Text<'_>, len: usize, field: String, meaning: &str| {
@@ -112,18 +125,21 @@ fn explain_record(
         at += len;
         text.row(frame.offset + from as u64, &head[from..at], &field, meaning)
     };
-    row(text, 4, format!("checksum = {:08x}", frame.sum), "ok: CRC-32C of place and record")?;
+    let meaning = verdict(right, frame.sum, "of place and record");
+    row(text, 4, format!("checksum = {:08x}", frame.sum), &meaning)?;
     row(text, 1, format!("head = {:08b}", head[4]), &head_meaning(word, frame))?;
     let len = frame.payload_len() as u64;
     row(text, varint_len(len), format!("len = {len}"), "bytes of the payload")?;
-    if let Some(synced) = frame.shape.synced {
-        row(text, varint_len(synced), format!("synced = {synced}"), "so many bytes were durable")?;
+    match frame.shape.synced {
+        Some(synced) => {
+            row(text, varint_len(synced), format!("synced = {synced}"), "so many bytes were durable")
+        }
+        None => Ok(()),
     }
-    if frame.is_close() { Ok(()) } else { owner.explain(text, bytes, frame) }
 }
 
 fn head_meaning(word: &str, frame: &Frame) -> String {
-    let synced = if frame.shape.synced.is_some() { ", with synced" } else { "" };
+    let synced = if frame.shape.synced.is_some() { ", +synced" } else { "" };
     format!("kind {} ({word}), {:?}{synced}", frame.shape.kind, frame.shape.part)
 }
 
@@ -141,9 +157,22 @@ pub(super) fn gap_words(gap: &Gap, sealed_len: Option<u64>) -> String {
     }
 }
 
-fn explain_gap(text: &mut Text<'_>, bytes: &mut Bytes, gap: &Gap, sealed_len: Option<u64>) -> Result<()> {
-    text.line(format_args!("          {}", gap_words(gap, sealed_len)))?;
-    text.data(bytes, gap.offset, gap.end - gap.offset, if gap.is_zero { "zeros" } else { "no record" })
+fn explain_gap(text: &mut Text<'_>, bytes: &mut Bytes, owner: &dyn Owner, gap: &Gap) -> Result<()> {
+    text.line(format_args!("          {}", gap_words(gap, owner.sealed_len())))?;
+    match gap.like.filter(|like| like.frame.end() <= gap.end) {
+        Some(Like { frame, right }) => {
+            explain_frame(text, bytes, kind_word(owner, &frame), &frame, right)?;
+            text.data(bytes, frame.payload(), frame.payload_len() as u64, "payload, not to be trusted")?;
+            let rest = gap.end - frame.end();
+            if rest == 0 { Ok(()) } else { text.data(bytes, frame.end(), rest, "no record") }
+        }
+        None => text.data(
+            bytes,
+            gap.offset,
+            gap.end - gap.offset,
+            if gap.is_zero { "zeros" } else { "no record" },
+        ),
+    }
 }
 
 /// One line a record.

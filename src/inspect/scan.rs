@@ -57,11 +57,25 @@ pub(super) struct Gap {
     pub(super) end: u64,
     /// Why no record begins here.
     pub(super) why: Bad,
+    /// What it says of itself, if it has the form of a record and only its checksum is wrong.
+    pub(super) like: Option<Like>,
     /// Whether they are zeros only.
     pub(super) is_zero: bool,
     /// Whether a record follows.
     pub(super) is_followed: bool,
 }
+
+/// What has the form of a record, and a wrong checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Like {
+    /// Its parts, none of which can be trusted.
+    pub(super) frame: Frame,
+    /// The checksum that it should have.
+    pub(super) right: u32,
+}
+
+/// Why bytes are no record, and what they look like.
+type Misfit = (Bad, Option<Like>);
 
 /// A part of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,12 +130,12 @@ impl Scan {
                 self.at = frame.end();
                 Piece::Record(frame)
             }
-            Err(why) => Piece::Gap(self.skip(why)),
+            Err(misfit) => Piece::Gap(self.skip(misfit)),
         })
     }
 
     /// Goes to the next offset at which a record stands, trying each: no length before it is believed.
-    fn skip(&mut self, why: Bad) -> Gap {
+    fn skip(&mut self, (why, like): Misfit) -> Gap {
         let offset = self.at;
         self.is_damaged = true;
         self.at += 1;
@@ -133,7 +147,7 @@ impl Scan {
             self.at += 1;
         }
         let is_zero = self.bytes.is_zero(offset, self.at);
-        Gap { offset, end: self.at, why, is_zero, is_followed: self.found.is_some() }
+        Gap { offset, end: self.at, why, like, is_zero, is_followed: self.found.is_some() }
     }
 
     fn search(&mut self, at: u64) -> Option<Frame> {
@@ -143,10 +157,10 @@ impl Scan {
     }
 
     /// The record at `at`, if its checksum is right.
-    fn check(&mut self, at: u64) -> Result<Frame, Bad> {
+    fn check(&mut self, at: u64) -> Result<Frame, Misfit> {
         let head = self.bytes.get(at, MAX_OVERHEAD);
-        let shape = Shape::read(head, self.end - at)?;
-        let sum = head.first_chunk().map(|sum| u32::from_le_bytes(*sum)).ok_or(Bad::Cut)?;
+        let shape = Shape::read(head, self.end - at).map_err(|why| (why, None))?;
+        let sum = head.first_chunk().map_or(0, |sum| u32::from_le_bytes(*sum));
         let frame = Frame { offset: at, shape, sum };
         let seed = frame::seed(self.salt, at);
         if shape.len as u64 > SHORT && self.is_damaged && self.sums.is_none() {
@@ -156,7 +170,7 @@ impl Scan {
             Some(sums) if shape.len as u64 > SHORT => sums.checksum(seed, at + 4, frame.end()),
             _ => self.bytes.checksum(seed, at + 4, frame.end()),
         };
-        if actual == sum { Ok(frame) } else { Err(Bad::Checksum) }
+        if actual == sum { Ok(frame) } else { Err((Bad::Checksum, Some(Like { frame, right: actual }))) }
     }
 }
 

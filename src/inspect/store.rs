@@ -75,7 +75,7 @@ fn segment_role(look: &Look, number: u64) -> String {
         }
         SegmentState::Active { .. } => {
             let how = match (store.active.how, store.active.closed) {
-                (End::Clean, true) => ", closed in an orderly way".to_string(),
+                (End::Clean, true) => ", closed cleanly".to_string(),
                 (End::Clean, false) => String::new(),
                 (End::Reserved, _) => format!(", zeros from {} on", store.active.end),
                 (End::Torn, _) => format!(", torn at {}", store.active.end),

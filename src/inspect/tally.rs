@@ -30,14 +30,32 @@ pub(super) struct Tally {
 }
 
 /// Bytes in a row that are of one sort.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Region {
     pub(super) offset: u64,
     pub(super) end: u64,
     /// Records in it; 0 for a gap.
     pub(super) records: u64,
-    /// What it is.
+    /// Bytes of these, by state.
+    pub(super) states: BTreeMap<State, u64>,
+    /// What a gap is.
     pub(super) what: String,
+}
+
+impl Region {
+    /// What it is, in words.
+    pub(super) fn words(&self) -> String {
+        if self.records == 0 {
+            return self.what.clone();
+        }
+        let keyed = self.states.iter().filter(|(state, _)| **state != State::Other);
+        let share = |(state, bytes): (&State, &u64)| {
+            format!("{state} {bytes} bytes, {}", percent(*bytes, self.end - self.offset))
+        };
+        let shares: Vec<_> = keyed.map(share).collect();
+        let records = count(self.records, "record");
+        if shares.is_empty() { records } else { format!("{records}: {}", shares.join("; ")) }
+    }
 }
 
 impl Tally {
@@ -72,7 +90,12 @@ impl Tally {
                     tally.damaged_bytes += if is_zero { 0 } else { gap.end - gap.offset };
                     let what = gap_words(&gap, owner.sealed_len());
                     tally.ends.clone_from(&what);
-                    tally.regions.push(Region { offset: gap.offset, end: gap.end, records: 0, what });
+                    tally.regions.push(Region {
+                        offset: gap.offset,
+                        end: gap.end,
+                        what,
+                        ..Region::default()
+                    });
                 }
             }
         }
@@ -91,12 +114,13 @@ impl Tally {
         let (records, bytes) = self.states.entry(state).or_default();
         *records += 1;
         *bytes += end - offset;
-        match self.regions.last_mut() {
-            Some(region) if region.records > 0 => {
-                region.end = end;
-                region.records += 1;
-            }
-            _ => self.regions.push(Region { offset, end, records: 1, what: String::new() }),
+        if self.regions.last().is_none_or(|region| region.records == 0) {
+            self.regions.push(Region { offset, ..Region::default() });
+        }
+        if let Some(region) = self.regions.last_mut() {
+            region.end = end;
+            region.records += 1;
+            *region.states.entry(state).or_default() += end - offset;
         }
     }
 

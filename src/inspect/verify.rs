@@ -15,8 +15,8 @@ mod opening;
 mod segment;
 
 use crate::engine::bitcask;
+use crate::engine::bitcask::create::may_create;
 use crate::engine::bitcask::keydir::Keydir;
-use crate::engine::bitcask::recover::may_create;
 use crate::engine::bitcask::segment::{SegmentMeta, SegmentState};
 use crate::engine::filename::{self, ENGINE, FileName};
 use crate::engine::identity::Identity;
@@ -111,7 +111,7 @@ pub fn verify(disk: Arc<dyn Vfs>, path: &Path) -> Result<Report> {
     let entries = dir.list()?.unwrap_or_default();
     let report =
         Report { path: path.display().to_string(), engine: bitcask::NAME.into(), ..Report::default() };
-    let mut verifier = Verifier { dir, entries, store_id: 0, report };
+    let mut verifier = Verifier { dir, entries, store_id: 0, logs_are_whole: false, report };
     verifier.identity()?;
     verifier.store();
     Ok(verifier.report)
@@ -122,6 +122,8 @@ struct Verifier {
     dir: Dir,
     entries: Vec<DirEntry>,
     store_id: u64,
+    /// Whether no live segment is damaged, so that what the logs say is all there is to say.
+    logs_are_whole: bool,
     report: Report,
 }
 
@@ -158,9 +160,11 @@ impl Verifier {
                 let mut live: Vec<_> = files.live.iter().map(|(number, meta)| (*number, meta)).collect();
                 live.sort_by_key(|(number, meta)| (meta.first_seqno, *number));
                 self.order(&live);
+                let before = self.report.damage.len();
                 for (number, meta) in &live {
                     self.segment(*number, Some(meta), &by_logs);
                 }
+                self.logs_are_whole = self.report.damage.len() == before;
                 for (number, meta) in &live {
                     self.hint(*number, meta, &by_logs);
                 }

@@ -1,0 +1,450 @@
+//! Verify finds every kind of damage, and no damage in what a crash may leave; repair loses nothing that
+//! has a right checksum.
+
+#![expect(clippy::unwrap_used, reason = "a test that can not go on panics")]
+
+use kvs::engine::batch::WriteBatch;
+use kvs::engine::bitcask::Bitcask;
+use kvs::engine::bitcask::hint::HintBuilder;
+use kvs::engine::bitcask::options::BitcaskOptions;
+use kvs::engine::options::{Access, OpenOptions, WriteOptions};
+use kvs::engine::range::KeyRange;
+use kvs::engine::{KvsEngine, KvsRead};
+use kvs::error::Error;
+use kvs::inspect::repair::{self, repair};
+use kvs::inspect::verify::{Report, verify};
+use kvs::inspect::{View, inspect};
+use kvs::record::frame::{HEADER_LEN, Header};
+use kvs::vfs::Vfs;
+use kvs::vfs::dir::Dir;
+use kvs::vfs::fault::{At, Call, Errno, Fault, FaultDisk, Lasting};
+use kvs::vfs::memory::image::Image;
+use kvs::vfs::memory::{Record, SimDisk};
+use kvs::worker::Schedule;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
+
+fn open_at(disk: &SimDisk, path: &str, access: Access) -> Result<Bitcask, Error> {
+    let open = OpenOptions {
+        disk: Arc::new(disk.clone()),
+        access,
+        schedule: Schedule::Manual,
+        store_id: Some(42),
+        ..OpenOptions::default()
+    };
+    let options = BitcaskOptions { merge_garbage_ratio: 1.0, ..BitcaskOptions::tiny() };
+    Bitcask::open(Path::new(path), open, options)
+}
+
+fn key(i: usize) -> Vec<u8> {
+    format!("key{i:03}").into_bytes()
+}
+
+/// Three or more sealed segments with hints and an active one: keys that are replaced and removed across
+/// segments, and batches.
+fn store() -> (SimDisk, Pairs) {
+    let disk = SimDisk::new();
+    disk.record(Record::Off);
+    let mut model = Pairs::new();
+    let store = open_at(&disk, "/db", Access::Create).unwrap();
+    for round in 0..3 {
+        for i in 15 * round..15 * round + 40 {
+            let value = vec![b'a' + round as u8; 40 + i];
+            store.set(&key(i), &value).unwrap();
+            model.insert(key(i), value);
+        }
+        let mut batch = WriteBatch::new();
+        for i in 100..105 {
+            let value = vec![b'A' + round as u8; 10];
+            batch.set(&key(i), &value);
+            model.insert(key(i), value);
+        }
+        batch.remove(&key(round));
+        model.remove(&key(round));
+        store.write(batch, &WriteOptions::durable()).unwrap();
+    }
+    drop(store);
+    let store = open_at(&disk, "/db", Access::Write).unwrap();
+    store.set(b"last", b"word").unwrap();
+    model.insert(b"last".to_vec(), b"word".to_vec());
+    drop(store);
+    (disk, model)
+}
+
+fn check(disk: &SimDisk) -> Report {
+    verify(Arc::new(disk.clone()), Path::new("/db")).unwrap()
+}
+
+fn pairs(store: &dyn KvsRead) -> Pairs {
+    store
+        .scan(KeyRange::all())
+        .unwrap()
+        .map(|pair| pair.unwrap())
+        .map(|(k, v)| (k.to_vec(), v.to_vec()))
+        .collect()
+}
+
+fn mend(disk: &SimDisk) -> (repair::Report, Pairs) {
+    let before = disk.image();
+    let report = repair(Arc::new(disk.clone()), Path::new("/db"), Path::new("/new")).unwrap();
+    let mut after = disk.image();
+    after.files.retain(|path, _| !path.starts_with("/new"));
+    after.dirs.retain(|path| !path.starts_with("/new"));
+    assert!(before == after, "the original was touched");
+    let sound = verify(Arc::new(disk.clone()), Path::new("/new")).unwrap();
+    assert!(sound.is_sound(), "{sound}");
+    let store = open_at(disk, "/new", Access::Read).unwrap();
+    let found = pairs(&store);
+    assert_eq!(report.saved.keys, found.len() as u64);
+    (report, found)
+}
+
+fn damaged(image: &Image, damage: impl FnOnce(&mut Image)) -> SimDisk {
+    let mut image = image.clone();
+    damage(&mut image);
+    SimDisk::from_image(&image, Record::Off)
+}
+
+fn segments(image: &Image, ending: &str) -> Vec<String> {
+    let names = image.files.keys().map(|path| path.to_str().unwrap().to_string());
+    names.filter(|name| name.ends_with(ending)).collect()
+}
+
+/// Every view of every file and of the directory, which must not fail, whatever the damage.
+fn look_at_all(disk: &SimDisk) {
+    let mut targets = segments(&disk.image(), "");
+    targets.push("/db".into());
+    for target in targets {
+        for view in [View::Summary, View::Explain, View::Layout, View::Entries, View::Props] {
+            let result = inspect(Arc::new(disk.clone()), Path::new(&target), view, &mut Vec::new());
+            result.unwrap_or_else(|error| panic!("{target} {view:?}: {error}"));
+        }
+    }
+}
+
+#[test]
+fn a_sound_store_is_sound_and_says_what_was_checked() {
+    let (disk, model) = store();
+    let before = disk.image();
+    let report = check(&disk);
+    assert!(report.is_sound(), "{report}");
+    assert!(report.notes.is_empty(), "{report}");
+    let counted = |what| report.checked.iter().filter(|c| c.what == what).map(|c| c.count).sum::<u64>();
+    assert_eq!(counted("keys"), model.len() as u64);
+    assert_eq!(counted("records"), 3 * 46 + 1 + 1, "the last is a Close");
+    assert!(counted("file checksum") >= 3 && counted("hint entries") >= 70, "{report}");
+    assert!(serde_json::to_string(&report).unwrap().contains("\"engine\":\"bitcask\""));
+    assert!(disk.image() == before, "verify changes nothing");
+    look_at_all(&disk);
+}
+
+#[test]
+fn a_writer_keeps_verify_and_repair_out() {
+    let (disk, _) = store();
+    let _writer = open_at(&disk, "/db", Access::Write).unwrap();
+    let disk: Arc<dyn Vfs> = Arc::new(disk);
+    assert!(matches!(verify(disk.clone(), Path::new("/db")), Err(Error::Locked { .. })));
+    assert!(matches!(repair(disk.clone(), Path::new("/db"), Path::new("/new")), Err(Error::Locked { .. })));
+    let mut out = Vec::new();
+    inspect(disk, Path::new("/db/000001.seg"), View::Entries, &mut out).unwrap();
+    let out = String::from_utf8(out).unwrap();
+    assert!(out.contains("liveness unknown: /db: locked"), "{out}");
+}
+
+#[test]
+fn where_there_is_no_store_there_is_nothing_to_verify() {
+    let disk = SimDisk::new();
+    let verified = verify(Arc::new(disk.clone()), Path::new("/db"));
+    assert!(matches!(verified, Err(Error::NoStore { .. })));
+    disk.create_dir(Path::new("/db")).unwrap();
+    assert!(matches!(verify(Arc::new(disk.clone()), Path::new("/db")), Err(Error::NoStore { .. })));
+    let repaired = repair(Arc::new(disk.clone()), Path::new("/db"), Path::new("/new"));
+    assert!(matches!(repaired, Err(Error::NoStore { .. })));
+    assert!(inspect(Arc::new(disk), Path::new("/db"), View::Summary, &mut Vec::new()).is_err());
+}
+
+/// K1, K2, K3: a cleanly closed store, any byte of any file.
+#[test]
+fn a_flip_of_any_byte_is_found_and_costs_at_most_its_record() {
+    let (disk, model) = store();
+    let image = disk.image();
+    for name in segments(&image, "") {
+        let len = image.get(&name).unwrap().len();
+        for at in (0..len).step_by(if name.ends_with(".seg") { 7 } else { 1 }) {
+            let disk = damaged(&image, |image| image.edit(&name)[at] ^= 0x10);
+            let report = check(&disk);
+            // What a Close record says is vouched for by nothing, and needed by nobody.
+            let last = at + 16 >= len
+                && (name.ends_with("MANIFEST") || Some(&name) == segments(&image, ".seg").last());
+            assert!(!report.is_sound() || last, "{name} at {at}: {report}");
+            if at % 32 == 0 {
+                look_at_all(&disk);
+            }
+            if at % 11 == 0 {
+                let (report, found) = mend(&disk);
+                let missing = model.iter().filter(|(key, value)| found.get(*key) != Some(value)).count();
+                // One record, or one batch of six.
+                assert!(missing <= 6, "{name} at {at}: {missing} lost: {report}");
+                assert!(missing == 0 || !report.is_lossless(), "{name} at {at}");
+                assert!(name.ends_with(".seg") || found == model, "{name} at {at}: {report}");
+            }
+        }
+    }
+}
+
+/// K6: a sealed file of every length, and repair of what is left.
+#[test]
+fn a_cut_anywhere_is_found() {
+    let (disk, _) = store();
+    let image = disk.image();
+    for name in segments(&image, "1.seg").into_iter().chain(segments(&image, "ENGINE")) {
+        let len = image.get(&name).unwrap().len();
+        for at in (0..len).step_by(7) {
+            let disk = damaged(&image, |image| image.cut(&name, at));
+            let report = check(&disk);
+            assert!(!report.is_sound(), "{name} cut to {at}: {report}");
+            if at % 21 == 0 {
+                look_at_all(&disk);
+                mend(&disk);
+            }
+        }
+    }
+}
+
+/// C11: a file that is gone.
+#[test]
+fn a_missing_file_is_found_and_repair_does_without() {
+    let (disk, model) = store();
+    let image = disk.image();
+    for name in segments(&image, "") {
+        let disk = damaged(&image, |image| _ = image.remove(&name));
+        let report = check(&disk);
+        // A hint is never needed.
+        assert_eq!(report.is_sound(), name.ends_with(".hint"), "{name}: {report}");
+        look_at_all(&disk);
+        let (report, found) = mend(&disk);
+        match name.ends_with(".seg") {
+            false => assert_eq!(found, model, "{name}"),
+            true => assert!(report.lost.iter().any(|lost| lost.path == name), "{name}: {report}"),
+        }
+    }
+}
+
+#[test]
+fn two_segments_that_changed_places_are_found_and_nothing_is_lost() {
+    let (disk, model) = store();
+    let disk = damaged(&disk.image(), |image| {
+        let (a, b) = (image.remove("/db/000001.seg"), image.remove("/db/000002.seg"));
+        image.put("/db/000001.seg", b.to_vec());
+        image.put("/db/000002.seg", a.to_vec());
+    });
+    let report = check(&disk);
+    let places: Vec<_> = report.damage.iter().map(|damage| &damage.path[..]).collect();
+    assert!(places.contains(&"/db/000001.seg") && places.contains(&"/db/000002.seg"), "{report}");
+    look_at_all(&disk);
+    let (report, found) = mend(&disk);
+    assert_eq!(found, model, "{report}");
+    assert!(report.notes.iter().any(|note| note.contains("by its header it is 000002.seg")), "{report}");
+}
+
+#[test]
+fn verify_goes_on_behind_the_first_damage() {
+    let (disk, _) = store();
+    let disk = damaged(&disk.image(), |image| {
+        image.edit("/db/ENGINE")[20] ^= 1;
+        image.edit("/db/000001.seg")[100] ^= 1;
+        image.edit("/db/000001.seg")[1000] ^= 1;
+        image.edit("/db/000002.hint")[400] ^= 1;
+        image.remove("/db/000003.seg");
+    });
+    let report = check(&disk);
+    let places: Vec<_> = report.damage.iter().map(|damage| (&damage.path[..], damage.offset)).collect();
+    assert_eq!(places.len(), 5, "{report}");
+    assert!(report.to_string().ends_with("DAMAGED: 5 places"), "{report}");
+    let (_, found) = mend(&disk);
+    assert!(found.contains_key(&b"last"[..]));
+}
+
+/// A hint whose checksum is right and whose content is wrong would make a get answer wrongly.
+#[test]
+fn a_hint_that_lies_is_found() {
+    let (disk, _) = store();
+    let name = "/db/000001.hint";
+    let image = disk.image();
+    let hint = image.get(name).unwrap();
+    let body = &hint[..hint.len() - 4];
+    let lie = |at: usize, to: u8| {
+        let mut lie = body.to_vec();
+        assert_ne!(lie[at], to);
+        lie[at] = to;
+        lie.extend_from_slice(&crc32c::crc32c(&lie).to_le_bytes());
+        let disk = damaged(&image, |image| image.put(name, lie));
+        let report = check(&disk);
+        assert!(report.damage.iter().any(|damage| damage.path == name), "byte {at}: {report}");
+    };
+    // Of the first entry: its offset, its length, its key.
+    lie(308, 77);
+    lie(312, 9);
+    lie(308 + 12, b'X');
+    // An empty hint says that its segment holds nothing.
+    let disk = SimDisk::from_image(&image, Record::Off);
+    let dir = Dir::new(Arc::new(disk.clone()), Path::new("/db"));
+    let header = Header::decode(image.get("/db/000001.seg").unwrap()).unwrap();
+    let content = image.get("/db/000001.seg").unwrap();
+    let sealed = kvs::engine::bitcask::segment::Sealed {
+        len: content.len() as u64,
+        checksum: crc32c::crc32c(content),
+        last_seqno: 0,
+        purged_upto: 0,
+    };
+    HintBuilder::default().write(&dir, header.store_id, 1, &sealed).unwrap();
+    let report = check(&disk);
+    assert!(report.damage.iter().any(|damage| damage.reason.starts_with("no entry for")), "{report}");
+}
+
+/// What a crash leaves is no damage.
+#[test]
+fn what_a_crash_leaves_is_noted_and_sound() {
+    let (disk, model) = store();
+    let active = segments(&disk.image(), ".seg").pop().unwrap();
+    let store = open_at(&disk, "/db", Access::Write).unwrap();
+    store.set(b"more", b"1").unwrap();
+    store.set(b"most", &[7; 100]).unwrap();
+    // As if the process died here, and the power went.
+    let image = disk.image();
+    drop(store);
+    let len = image.get(&active).unwrap().len();
+    let torn = damaged(&image, |image| image.cut(&active, len - 3));
+    let zeros = damaged(&image, |image| image.edit(&active).extend([0; 5000]));
+    let half_hint = damaged(&image, |image| image.cut("/db/000001.hint", 400));
+    let no_hint = damaged(&image, |image| image.edit("/db/000001.hint").fill(0));
+    let left = damaged(&image, |image| image.put("/db/MANIFEST.tmp", b"half"));
+    for (name, disk) in
+        [("torn", torn), ("zeros", zeros), ("half hint", half_hint), ("zero hint", no_hint), ("left", left)]
+    {
+        let report = check(&disk);
+        assert!(report.is_sound() && !report.notes.is_empty(), "{name}: {report}");
+        look_at_all(&disk);
+        let (_, found) = mend(&disk);
+        assert!(model.iter().all(|(key, value)| found.get(key) == Some(value)), "{name}");
+        assert_eq!(found.contains_key(&b"most"[..]), name != "torn", "{name}");
+    }
+}
+
+#[test]
+fn a_batch_is_saved_whole_or_not_at_all() {
+    let (disk, _) = store();
+    let image = disk.image();
+    // The first batch: six records behind the forty of the first round.
+    let name = "/db/000001.seg";
+    let content = image.get(name).unwrap();
+    let at = content.windows(16).position(|w| w == b"key101AAAAAAAAAA").unwrap();
+    let disk = damaged(&image, |image| {
+        image.edit(name)[at] ^= 1;
+        for newer in segments(image, ".seg").into_iter().filter(|other| other != name) {
+            image.remove(newer);
+        }
+    });
+    let (report, found) = mend(&disk);
+    assert!((100..105).all(|i| !found.contains_key(&key(i))), "{report}");
+    assert_eq!(found[&key(0)], vec![b'a'; 40], "its removal is a part of that batch, and lost");
+    let partial = report.lost.iter().filter(|lost| lost.reason.contains("incomplete batch"));
+    assert_eq!(partial.count(), 2, "before the damage, and behind it: {report}");
+    assert!(report.to_string().contains("older values"), "{report}");
+}
+
+#[test]
+fn without_identity_and_manifest_every_key_comes_back() {
+    let (disk, model) = store();
+    let disk = damaged(&disk.image(), |image| {
+        image.remove("/db/ENGINE");
+        image.remove("/db/MANIFEST");
+    });
+    assert!(!check(&disk).is_sound());
+    let (report, found) = mend(&disk);
+    assert_eq!(found, model, "{report}");
+    let text = report.to_string();
+    assert!(text.contains("000000000000002a") && text.contains("all segments were read"), "{text}");
+    assert!(serde_json::to_string(&report).unwrap().contains("\"saved\""));
+}
+
+#[test]
+fn a_segment_without_its_header_is_read_all_the_same() {
+    let (disk, model) = store();
+    let disk = damaged(&disk.image(), |image| image.edit("/db/000002.seg")[..HEADER_LEN as usize].fill(0xee));
+    assert!(!check(&disk).is_sound());
+    let (report, found) = mend(&disk);
+    assert_eq!(found, model, "{report}");
+    assert!(report.is_lossless(), "{report}");
+}
+
+#[test]
+fn a_segment_of_another_store_is_not_taken() {
+    let (disk, _) = store();
+    let other = SimDisk::new();
+    let open = OpenOptions { disk: Arc::new(other.clone()), store_id: Some(43), ..OpenOptions::default() };
+    Bitcask::open(Path::new("/db"), open, BitcaskOptions::tiny())
+        .unwrap()
+        .set(b"key000", b"foreign")
+        .unwrap();
+    let foreign = other.image().get("/db/000001.seg").unwrap().to_vec();
+    let disk = damaged(&disk.image(), |image| image.put("/db/000001.seg", foreign));
+    assert!(!check(&disk).is_sound());
+    let (report, found) = mend(&disk);
+    assert!(report.lost.iter().any(|lost| lost.reason.contains("another store")), "{report}");
+    assert!(found.values().all(|value| value != b"foreign"));
+}
+
+#[test]
+fn where_nothing_can_be_saved_it_says_so() {
+    let (disk, _) = store();
+    let disk = damaged(&disk.image(), |image| {
+        for name in segments(image, ".seg") {
+            image.edit(&name).fill(0x55);
+        }
+    });
+    let error = repair(Arc::new(disk.clone()), Path::new("/db"), Path::new("/new")).unwrap_err();
+    assert!(error.is_corruption() && error.to_string().contains("nothing can be saved"), "{error}");
+    assert!(disk.list(Path::new("/new")).is_err(), "nothing was made");
+}
+
+#[test]
+fn repair_goes_only_to_an_empty_place_outside() {
+    let (disk, _) = store();
+    let disk: Arc<dyn Vfs> = Arc::new(disk);
+    for dest in ["/db", "/db/inside"] {
+        let error = repair(disk.clone(), Path::new("/db"), Path::new(dest)).unwrap_err();
+        assert!(matches!(error, Error::InvalidArgument(_)), "{dest}: {error}");
+    }
+}
+
+/// An empty store is whole, and its copy is one.
+#[test]
+fn an_empty_store_is_repaired_into_an_empty_store() {
+    let disk = SimDisk::new();
+    drop(open_at(&disk, "/db", Access::Create).unwrap());
+    assert!(check(&disk).is_sound());
+    let (report, found) = mend(&disk);
+    assert!(found.is_empty() && report.is_lossless(), "{report}");
+}
+
+/// E6: a block that can not be read is damage, not the end of the verification; what can be read at a
+/// second attempt is not lost.
+#[test]
+fn what_the_disk_can_not_read_is_damage() {
+    let (disk, model) = store();
+    let lasting = |lasting| {
+        let disk = FaultDisk::new(Arc::new(SimDisk::from_image(&disk.image(), Record::Off)));
+        disk.rule(At::first(Call::Read, "000002.seg"), Fault::Fail(Errno::Io), lasting);
+        Arc::new(disk)
+    };
+    let report = verify(lasting(Lasting::Sticky), Path::new("/db")).unwrap();
+    assert!(report.damage.iter().any(|damage| damage.reason.contains("can not be read")), "{report}");
+    let report = repair(lasting(Lasting::Sticky), Path::new("/db"), Path::new("/new")).unwrap();
+    assert!(!report.is_lossless() && report.saved.keys > 0, "{report}");
+    let report = repair(lasting(Lasting::Once), Path::new("/db"), Path::new("/new")).unwrap();
+    assert!(report.is_lossless() && report.saved.keys == model.len() as u64, "{report}");
+}
