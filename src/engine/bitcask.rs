@@ -278,6 +278,10 @@ impl KvsEngine for Bitcask {
     }
 
     fn checkpoint(&self, dest: &Path) -> Result<()> {
+        if self.store.writer.lock().is_none() {
+            return Err(Error::ReadOnly);
+        }
+        self.store.health.check()?;
         let dir = checkpoint::prepare(&self.store.shelf, dest)?;
         // No merge in between: the segments that were live stay.
         let _merging = self.store.merging.lock();
@@ -340,6 +344,7 @@ impl Store {
     /// Commits a group, as its leader: one append and at most one sync for all, then the keydir.
     fn apply(&self, group: &mut [Request]) {
         let mut writer = self.writer.lock();
+        let _watch = self.health.watch("a commit");
         let result = match &mut *writer {
             // A reader has acknowledged nothing: all of that is durable.
             None if group.iter().all(|request| request.batch.is_empty()) => {
@@ -455,6 +460,7 @@ impl Store {
         self.health.check()?;
         let mut writer = self.writer.lock();
         let writer = writer.as_mut().ok_or(Error::ReadOnly)?;
+        let _watch = self.health.watch("a rotation");
         if !writer.log.is_empty() {
             let result = self.rotate(writer);
             self.health.guard(result)?;
@@ -525,6 +531,7 @@ impl Store {
 
     /// Puts a merge's outputs in the place of its inputs.
     fn install_merge(&self, job: &Job, merged: Merged) -> Result<()> {
+        let _watch = self.health.watch("installing a merge");
         // What replaced the records that were left out must be durable before they go.
         self.sync_behind()?;
         let removed = job.numbers();

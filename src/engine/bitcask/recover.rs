@@ -55,6 +55,8 @@ pub struct FoundActive {
     pub how: End,
     /// Whether it was closed in an orderly way, and so is known to be durable as a whole.
     pub closed: bool,
+    /// How much of it is known to be durable.
+    pub synced: u64,
 }
 
 /// No store gets so far: at a billion writes a second it would take 290 years.
@@ -304,11 +306,11 @@ impl Loader<'_> {
         let mut reader = LogReader::open(&file, file.len(), segment.header())?;
         self.apply(&mut reader, &segment, &file)?;
         let how = reader.end(durable)?;
-        let (end, closed) = (reader.position(), reader.is_closed());
+        let (end, closed, synced) = (reader.position(), reader.is_closed(), reader.synced().max(durable));
         if how == End::Torn {
             tell_torn(&self.shelf.listener, &file, end);
         }
-        Ok(FoundActive { segment, file, end, how, closed })
+        Ok(FoundActive { segment, file, end, how, closed, synced })
     }
 }
 
