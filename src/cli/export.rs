@@ -38,11 +38,13 @@ pub(crate) struct Export {
 impl Export {
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
         let range = scan::prefix(session, self.prefix.as_deref())?;
-        let fields = Fields { encoding: session.style.input(), nul: session.style.nul };
-        let mut writer = self.format(session).writer(fields);
+        let file = self.file.as_deref().filter(|file| !stream::is_standard(Some(file)));
+        // A terminal gets what is safe to print; a file, what import reads back.
+        let encoding = if file.is_none() { session.out.encoding() } else { session.style.input() };
+        let mut writer = self.format(session).writer(Fields { encoding, nul: session.style.nul });
         let store = session.store(Need::Read)?;
         let progress = Progress::bytes(&session.voice, "export", None);
-        let count = match self.file.as_deref().filter(|file| !stream::is_standard(Some(file))) {
+        let count = match file {
             None => copy(&*store, range, &mut *writer, session.out.writer(), "standard output", &progress)?,
             Some(file) => {
                 let name = file.display().to_string();

@@ -122,7 +122,9 @@ impl From<Error> for Failure {
             Error::Locked { .. } => {
                 ("locked", 3, Some("wait until it ends; many readers may be in at once, or one writer"))
             }
-            Error::WrongEngine { .. } => ("wrong_engine", 3, Some("or leave out -e: the directory knows")),
+            Error::WrongEngine { .. } => {
+                ("wrong_engine", 3, Some("or leave out -e and KVS_ENGINE: the directory knows"))
+            }
             Error::UnknownFormat { .. } => ("unknown_format", 3, None),
             Error::NoStore { .. } => ("no_store", 3, Some("-p DIR says where it is; kvs set makes one")),
             Error::InvalidArgument(_) => ("invalid_argument", 2, None),

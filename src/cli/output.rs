@@ -59,6 +59,11 @@ impl Output {
         self.json
     }
 
+    /// How bytes are written.
+    pub(crate) fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
     /// The bytes, and nothing else.
     pub(crate) fn raw(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.put(|out, _| out.write_all(bytes))

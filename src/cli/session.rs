@@ -76,7 +76,12 @@ impl Session {
         match file.filter(|_| !stream::is_standard(file)) {
             Some(file) => Input::file(Path::new(file)),
             None if self.is_shell => Err(Failure::usage("standard input is the shell's: name a file")),
-            None => Ok(Input::standard()),
+            None => {
+                if stream::stdin_is_terminal() {
+                    self.voice.note("reading standard input; Ctrl-D ends it");
+                }
+                Ok(Input::standard())
+            }
         }
     }
 }

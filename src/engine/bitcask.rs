@@ -20,10 +20,13 @@
 //!
 //! Where the LSM tree's memtable remembers the value, Bitcask's keydir remembers a place.
 
+pub mod census;
 pub mod checkpoint;
 pub mod compaction;
+pub mod create;
 pub mod cursor;
 pub mod hint;
+pub mod hints;
 pub mod history;
 pub mod index;
 pub mod keydir;
@@ -35,16 +38,14 @@ pub mod view;
 mod writer;
 
 use crate::engine::batch::{Op, WriteBatch, check_key};
-use crate::engine::bitcask::compaction::{Aim, Facts, Job, Merged, Output};
+use crate::engine::bitcask::compaction::{Aim, Job, Merged, Output};
 use crate::engine::bitcask::cursor::{BitcaskCursor, Past, Pinned};
-use crate::engine::bitcask::hint::{HintBuilder, HintEntry};
 use crate::engine::bitcask::history::History;
 use crate::engine::bitcask::index::Index;
-use crate::engine::bitcask::keydir::{Place, SHARDS};
 use crate::engine::bitcask::options::BitcaskOptions;
-use crate::engine::bitcask::recover::{FIRST_SEGMENT, Purpose, Recovered, may_create, recover};
+use crate::engine::bitcask::recover::{Purpose, Recovered, recover};
 use crate::engine::bitcask::request::{Answer, Ask, Request};
-use crate::engine::bitcask::segment::{Entry, Origin, Segment, SegmentMeta, SegmentState, Shelf};
+use crate::engine::bitcask::segment::{Origin, Segment, SegmentMeta, SegmentState, Shelf};
 use crate::engine::bitcask::view::View;
 use crate::engine::bitcask::writer::Writer;
 use crate::engine::commit::Commit;
@@ -55,12 +56,10 @@ use crate::engine::identity::Identity;
 use crate::engine::manifest::{Edit, Manifest};
 use crate::engine::options::{Access, Durability, OpenOptions, WriteOptions};
 use crate::engine::range::KeyRange;
-use crate::engine::stats::{Counter, FileStats, Stats};
+use crate::engine::stats::{Counter, Stats};
 use crate::engine::value::Value;
 use crate::engine::{Cursor, KvsEngine, KvsRead, Snapshot};
 use crate::error::{Error, Result};
-use crate::record::frame::HEADER_LEN;
-use crate::record::reader::LogReader;
 use crate::record::writer::LogWriter;
 use crate::vfs::dir::Dir;
 use crate::vfs::{Cause, DirLock, LockMode};
@@ -139,7 +138,7 @@ impl Bitcask {
         // Again, and now nobody can come in between.
         let identity = match Identity::load(&dir)? {
             Some(identity) => identity,
-            None if open.access == Access::Create => create(&dir, open.store_id)?,
+            None if open.access == Access::Create => create::create(&dir, NAME, open.store_id)?,
             None => return Err(Error::NoStore { path: path.to_path_buf() }),
         };
         identity.expect(NAME, &dir)?;
@@ -150,22 +149,6 @@ impl Bitcask {
         }
         Ok(Bitcask { merger, syncer, store, _lock: lock })
     }
-}
-
-/// Makes an empty store. The identity file comes last: until it is there, the next attempt begins
-/// again.
-fn create(dir: &Dir, store_id: Option<u64>) -> Result<Identity> {
-    may_create(dir)?;
-    let identity = Identity::new(NAME, store_id);
-    let state = SegmentState::Active { durable: 0 };
-    let meta = SegmentMeta { origin: Origin::Log, first_seqno: 1, state };
-    let header = meta.header(identity.store_id, FIRST_SEGMENT);
-    let log = LogWriter::create(dir, &filename::segment(FIRST_SEGMENT), header, Cause::Log)?;
-    log.file().sync()?;
-    // Making the manifest syncs the directory, and with it the segment's name.
-    Manifest::create(dir, identity.store_id, vec![(FIRST_SEGMENT, meta)])?;
-    identity.install(dir)?;
-    Ok(identity)
 }
 
 impl Store {
@@ -295,6 +278,10 @@ impl KvsEngine for Bitcask {
     }
 
     fn checkpoint(&self, dest: &Path) -> Result<()> {
+        if self.store.writer.lock().is_none() {
+            return Err(Error::ReadOnly);
+        }
+        self.store.health.check()?;
         let dir = checkpoint::prepare(&self.store.shelf, dest)?;
         // No merge in between: the segments that were live stay.
         let _merging = self.store.merging.lock();
@@ -307,7 +294,17 @@ impl KvsEngine for Bitcask {
     }
 
     fn stats(&self) -> Result<Stats> {
-        self.store.stats()
+        let store = &*self.store;
+        let mut stats = census::take(&store.shelf, &store.index)?;
+        let counter = |name, value: &AtomicU64| Counter { name, value: value.load(Ordering::Relaxed) };
+        stats.engine = NAME;
+        stats.counters = vec![
+            counter("rotations", &store.rotations),
+            counter("merges", &store.merges),
+            counter("merge read bytes", &store.merge_read_bytes),
+            counter("merge written bytes", &store.merge_written_bytes),
+        ];
+        Ok(stats)
     }
 }
 
@@ -347,6 +344,7 @@ impl Store {
     /// Commits a group, as its leader: one append and at most one sync for all, then the keydir.
     fn apply(&self, group: &mut [Request]) {
         let mut writer = self.writer.lock();
+        let _watch = self.health.watch("a commit");
         let result = match &mut *writer {
             // A reader has acknowledged nothing: all of that is durable.
             None if group.iter().all(|request| request.batch.is_empty()) => {
@@ -369,7 +367,7 @@ impl Store {
         for i in 0..group.len() {
             let (before, rest) = group.split_at_mut(i);
             let request = &mut rest[0];
-            self.answer(before, request);
+            request.answer(before, &self.index);
             if request.is_written && writer.is_full_for(&request.batch, self.options.segment_bytes) {
                 self.rotate(writer)?;
             }
@@ -385,39 +383,6 @@ impl Store {
         }
         self.install(writer, group);
         Ok(())
-    }
-
-    /// Finds out what a request asks for: in those that the same group writes before it, else in the
-    /// store. If that can not be read, the request fails and is not written: its own error, and no
-    /// other's, since the disk was not touched.
-    fn answer(&self, before: &[Request], request: &mut Request) {
-        let answer = self.look_up(before, request);
-        request.is_written &= answer.is_ok();
-        request.outcome = Some(answer);
-    }
-
-    fn look_up(&self, before: &[Request], request: &mut Request) -> Result<Answer> {
-        Ok(match (request.ask, request.batch.iter().next()) {
-            (Ask::Nothing, _) | (_, None) => Answer::Nothing,
-            (ask, Some(op)) => {
-                let key = op.key();
-                let earlier = before.iter().rev().filter(|earlier| earlier.is_written);
-                let earlier = earlier.filter_map(|earlier| earlier.last_op(key)).next();
-                let found = match (earlier, ask) {
-                    (Some(Op::Set(_, value)), _) => Some(Some(Value::from(value))),
-                    (Some(Op::Remove(_)), _) => None,
-                    (None, Ask::OldValue) => self.index.get(key)?.map(Some),
-                    (None, _) => self.index.keydir.get(key).map(|_| None),
-                };
-                let is_removal = matches!(op, Op::Remove(_));
-                request.is_written = !(is_removal && found.is_none());
-                match (found, ask) {
-                    (None, _) => Answer::Absent,
-                    (Some(Some(value)), Ask::OldValue) => Answer::Old(Box::new(value)),
-                    (Some(_), _) => Answer::Present,
-                }
-            }
-        })
     }
 
     /// Shows a group that is in the log to readers. A snapshot stands before or behind all of it.
@@ -495,6 +460,7 @@ impl Store {
         self.health.check()?;
         let mut writer = self.writer.lock();
         let writer = writer.as_mut().ok_or(Error::ReadOnly)?;
+        let _watch = self.health.watch("a rotation");
         if !writer.log.is_empty() {
             let result = self.rotate(writer);
             self.health.guard(result)?;
@@ -549,54 +515,37 @@ impl Store {
     /// Merges one run of segments that hold no write after `upto`; false if none is worth it.
     fn merge_once(&self, aim: Aim, upto: u64) -> Result<bool> {
         let mut merging = self.merging.lock();
-        let (view, visible) = {
-            // Between two writes: so the facts agree with each other.
-            let moments = self.index.history.lock();
-            (self.index.view.load_full(), moments.visible)
-        };
-        let by_age = view.by_age();
-        let mut facts: Vec<_> = by_age.iter().filter_map(|segment| Facts::of(segment, visible)).collect();
-        facts.retain(|facts| facts.last_seqno <= upto);
-        facts.iter_mut().for_each(|facts| facts.is_damaged = merging.damaged.contains(&facts.number));
-        let Some(picked) = compaction::pick(&facts, &self.options, aim) else { return Ok(false) };
-        let (inputs, outside): (Vec<_>, Vec<_>) =
-            by_age.into_iter().partition(|segment| picked.contains(&segment.number));
-        let purged = |segment: &Segment| {
-            facts.iter().find(|facts| facts.number == segment.number).map_or(0, |facts| facts.purged_upto)
-        };
-        let outside = outside.iter().map(|segment| (segment.first_seqno, purged(segment))).collect();
-        let job = Job {
-            inputs: &inputs,
-            outside,
-            visible,
-            segment_bytes: self.options.segment_bytes,
-            hints: self.options.hints,
+        let Some(job) = Job::plan(&self.index, &self.options, aim, upto, &merging.damaged) else {
+            return Ok(false);
         };
         let next_number = || self.next_number.fetch_add(1, Ordering::Relaxed);
-        let merged = compaction::run(&self.shelf, &self.index.keydir, &job, &next_number);
+        let merged = compaction::run(&self.shelf, &self.index, &job, &next_number);
         let merged = merged.inspect_err(|error| {
             if error.is_corruption() {
-                merging.damaged.extend(picked.iter().copied());
+                merging.damaged.extend(job.numbers());
             }
         })?;
-        self.install_merge(&inputs, merged)?;
+        self.install_merge(&job, merged)?;
         Ok(true)
     }
 
     /// Puts a merge's outputs in the place of its inputs.
-    fn install_merge(&self, inputs: &[Arc<Segment>], merged: Merged) -> Result<()> {
+    fn install_merge(&self, job: &Job, merged: Merged) -> Result<()> {
+        let _watch = self.health.watch("installing a merge");
         // What replaced the records that were left out must be durable before they go.
         self.sync_behind()?;
-        let removed: Vec<u64> = inputs.iter().map(|segment| segment.number).collect();
+        let removed = job.numbers();
         let add = merged.outputs.iter().map(|output| (output.number, output.meta.clone())).collect();
         self.apply_edit(Edit { add, remove: removed.clone(), ..Edit::default() })?;
-        let made: Vec<_> = merged.outputs.iter().map(|output| self.open_output(output)).collect();
+        let segment =
+            |output: &Output| Arc::new(Segment::new(self.shelf.clone(), output.number, &output.meta));
+        let made: Vec<_> = merged.outputs.iter().map(segment).collect();
         self.index.add_segments(&made);
         for (segment, output) in made.iter().zip(&merged.outputs) {
-            self.relocate(inputs, segment, output);
+            output.relocate(&self.index.keydir, &job.inputs, segment);
         }
         self.index.remove_segments(&removed);
-        inputs.iter().for_each(|segment| segment.condemn());
+        job.inputs.iter().for_each(|segment| segment.condemn());
         self.merges.fetch_add(1, Ordering::Relaxed);
         self.merge_read_bytes.fetch_add(merged.read_bytes, Ordering::Relaxed);
         self.merge_written_bytes.fetch_add(merged.written_bytes, Ordering::Relaxed);
@@ -609,75 +558,7 @@ impl Store {
         Ok(())
     }
 
-    fn open_output(&self, output: &Output) -> Arc<Segment> {
-        Arc::new(Segment::new(self.shelf.clone(), output.number, &output.meta))
-    }
-
-    /// Points the keydir to the copies, where it still points to the originals.
-    fn relocate(&self, inputs: &[Arc<Segment>], segment: &Segment, output: &Output) {
-        for shard in 0..SHARDS {
-            for (entry, &from) in output.entries.part(shard).zip(&output.from[shard]) {
-                if entry.is_tombstone {
-                    segment.add_tombstone(entry.len);
-                    continue;
-                }
-                // Counted first: a write that replaces it at once counts it off again.
-                segment.add_live(entry.len);
-                let input = inputs.iter().find(|input| input.number == u64::from(from.segment));
-                match self.index.keydir.relocate(entry.key, from, entry.place(segment.number)) {
-                    true => _ = input.map(|input| input.sub_live(from.len)),
-                    false => segment.sub_live(entry.len),
-                }
-            }
-        }
-    }
-
-    // ---- stats and close ----
-
-    fn stats(&self) -> Result<Stats> {
-        let footprint = self.index.keydir.footprint();
-        let snapshots = self.index.history.held();
-        let seqno = self.index.history.lock().visible;
-        let view = self.index.view.load_full();
-        let mut files = Vec::new();
-        for segment in view.by_age() {
-            let (state, last_seqno) = match segment.sealed() {
-                Some(sealed) => ("sealed", sealed.last_seqno),
-                None => ("active", seqno),
-            };
-            files.push(FileStats {
-                name: filename::segment(segment.number),
-                state: state.to_string(),
-                bytes: segment.len(),
-                live_bytes: segment.live_bytes(),
-                first_seqno: segment.first_seqno,
-                last_seqno,
-            });
-        }
-        let live_bytes: u64 = files.iter().map(|file| file.live_bytes).sum();
-        let records: u64 = files.iter().map(|file| file.bytes.saturating_sub(HEADER_LEN)).sum();
-        let ours = |name: &str| filename::parse(name).is_some();
-        let entries = self.shelf.dir.list()?.unwrap_or_default();
-        let counter = |name, value: &AtomicU64| Counter { name, value: value.load(Ordering::Relaxed) };
-        Ok(Stats {
-            engine: NAME,
-            keys: footprint.keys,
-            seqno,
-            disk_bytes: entries.iter().filter(|entry| ours(&entry.name)).map(|entry| entry.len).sum(),
-            live_bytes,
-            dead_bytes: records.saturating_sub(live_bytes),
-            memory_bytes: footprint.bytes,
-            snapshots,
-            files,
-            counters: vec![
-                counter("rotations", &self.rotations),
-                counter("merges", &self.merges),
-                counter("merge read bytes", &self.merge_read_bytes),
-                counter("merge written bytes", &self.merge_written_bytes),
-            ],
-            poisoned: self.health.cause().map(ToString::to_string),
-        })
-    }
+    // ---- close ----
 
     /// Ends in an orderly way: the active segment is made durable and vouched for, and sealed segments
     /// get the hints that they lack.
@@ -696,54 +577,12 @@ impl Store {
             self.apply_edit(Edit { add: vec![(writer.segment.number, meta)], ..Edit::default() })?;
         }
         if self.options.hints {
-            self.write_missing_hints()?;
+            hints::write_missing(&self.shelf, &self.index)?;
         }
         match &mut *self.manifest.lock() {
             Some(manifest) => manifest.close(),
             None => Ok(()),
         }
-    }
-
-    fn write_missing_hints(&self) -> Result<()> {
-        let entries = self.shelf.dir.list()?.unwrap_or_default();
-        for segment in self.index.view.load().segments() {
-            let name = filename::hint(segment.number);
-            let is_missing = !entries.iter().any(|entry| entry.name == name) || segment.is_hint_refused();
-            let Some(sealed) = segment.sealed().filter(|_| is_missing) else { continue };
-            let hint = self
-                .collect_hint(segment, sealed.len)
-                .and_then(|hint| hint.write(&self.shelf.dir, self.shelf.store_id, segment.number, sealed));
-            if let Err(error) = hint {
-                // The next opening reads the segment itself, and finds the damage if there is any.
-                self.listener.tell(Event::BackgroundFailed { reason: format!("{name}: {error}") });
-            }
-        }
-        Ok(())
-    }
-
-    /// The hint of a segment whose records' successors are all durable.
-    fn collect_hint(&self, segment: &Segment, len: u64) -> Result<HintBuilder> {
-        let file = self.shelf.dir.open(&filename::segment(segment.number), Cause::Hint)?;
-        if self.shelf.mmap {
-            file.map(len);
-        }
-        let mut reader = LogReader::open(&file, len, segment.header())?;
-        let mut hint = HintBuilder::default();
-        while let Some((offset, record)) = reader.next_record()? {
-            let Some(entry) = Entry::decode(&record) else { continue };
-            let (key, len) = (entry.op.key(), record.len as u32);
-            let place = Place { segment: segment.number as u32, offset: offset as u32, len };
-            let is_tombstone = matches!(entry.op, Op::Remove(_));
-            let is_needed = match self.index.keydir.get(key) {
-                Some(current) => current == place,
-                None => is_tombstone,
-            };
-            if is_needed {
-                let shard = self.index.keydir.shard_of(key);
-                hint.add(shard, HintEntry { key, offset: place.offset, len, is_tombstone });
-            }
-        }
-        reader.damage().map_or(Ok(hint), Err)
     }
 }
 

@@ -27,6 +27,9 @@ pub const FORMAT_VERSION: u32 = 1;
 /// Bytes of the identity file.
 pub const IDENTITY_LEN: usize = 40;
 
+/// The most bytes that an identity file of any format has.
+const LONGEST: u64 = 4096;
+
 /// Who a store is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -64,7 +67,7 @@ impl Identity {
         if !entries.iter().any(|entry| entry.name == filename::ENGINE) {
             return Ok(None);
         }
-        let bytes = dir.read(filename::ENGINE, IDENTITY_LEN as u64, Cause::Recovery)?;
+        let bytes = dir.read(filename::ENGINE, LONGEST, Cause::Recovery)?;
         Identity::decode(&bytes, dir).map(Some)
     }
 
@@ -73,13 +76,15 @@ impl Identity {
         let damaged = |reason: &str| Error::corruption(&path, 0, reason);
         let mut reader = Reader::new(bytes);
         let magic = reader.take(8);
-        // The version before the checksum: a later format may be longer, and is no damage. A version
-        // with one flipped bit is told from a later one by the checksum of this format's length.
         let version = reader.u32().ok_or_else(|| damaged("the identity file is cut"))?;
+        // A later format begins like this one, and may go on behind it. A version with a flipped bit is
+        // told from a later one by the checksum.
         let sum_is_right = bytes
-            .split_last_chunk::<4>()
+            .get(..IDENTITY_LEN)
+            .and_then(<[u8]>::split_last_chunk::<4>)
             .is_some_and(|(head, sum)| crc32c::crc32c(head) == u32::from_le_bytes(*sum));
-        if magic != Some(MAGIC) || !sum_is_right || bytes.len() != IDENTITY_LEN {
+        let is_too_long = version == FORMAT_VERSION && bytes.len() > IDENTITY_LEN;
+        if magic != Some(MAGIC) || !sum_is_right || is_too_long {
             return Err(damaged("not an identity file, or a damaged one"));
         }
         if version != FORMAT_VERSION {

@@ -16,8 +16,8 @@ pub mod report;
 mod segment;
 
 use crate::engine::bitcask;
+use crate::engine::bitcask::create::may_create;
 use crate::engine::bitcask::keydir::Keydir;
-use crate::engine::bitcask::recover::may_create;
 use crate::engine::bitcask::segment::{SegmentMeta, SegmentState};
 use crate::engine::filename::{self, ENGINE, FileName};
 use crate::engine::identity::Identity;

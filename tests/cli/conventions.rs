@@ -39,6 +39,7 @@ fn the_directory_is_the_current_one_or_the_one_that_is_named() {
             String::from_utf8(output.stdout).unwrap()
         };
         assert_eq!(from("c", &["get", "k"]), "2\n");
+        assert_eq!(from("", &["get", "k"]), "4\n", "an empty variable is none");
         assert_eq!(from("c", &["-p", "d", "get", "k"]), "3\n");
         assert_eq!(from("c", &["get", "k", "-p", "d"]), "3\n");
         user.line("get k").prints("4\n");

@@ -2,7 +2,7 @@
 
 use crate::user::{User, names};
 
-const VERBS: [&str; 16] = [
+const VERBS: [&str; 19] = [
     "set",
     "get",
     "exists",
@@ -17,6 +17,9 @@ const VERBS: [&str; 16] = [
     "sync",
     "checkpoint",
     "options",
+    "verify",
+    "repair",
+    "inspect",
     "completions",
     "man",
 ];
@@ -30,6 +33,7 @@ const LATER: [&str; 12] = [
 fn every_command_has_a_help_with_an_example() {
     User::each(|user| {
         let help = String::from_utf8(user.line("--help").stdout).unwrap();
+        assert!(help.contains("[env: KVS_PATH") && help.contains("[env: KVS_ENGINE"), "{help}");
         for verb in VERBS {
             assert!(help.contains(&format!("\n  {verb} ")), "{verb}");
             for line in [format!("{verb} --help"), format!("{verb} -h"), format!("help {verb}")] {

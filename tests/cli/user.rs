@@ -1,5 +1,6 @@
 //! A user with a directory: runs the command, feeds it, and looks at what it answers.
 #![expect(clippy::disallowed_methods, reason = "a user has files of their own")]
+#![expect(clippy::unwrap_used, reason = "where a step of a test fails, the test fails")]
 
 use std::ffi::OsStr;
 use std::fs;

@@ -41,7 +41,8 @@
 
 use crate::engine::batch::Op;
 use crate::engine::bitcask::hint::{HintBuilder, HintEntry};
-use crate::engine::bitcask::keydir::{Keydir, Place};
+use crate::engine::bitcask::index::Index;
+use crate::engine::bitcask::keydir::{Keydir, Place, SHARDS};
 use crate::engine::bitcask::options::BitcaskOptions;
 use crate::engine::bitcask::segment::{
     Entry, Origin, Scratch, Sealed, Segment, SegmentMeta, SegmentState, Shelf,
@@ -52,6 +53,7 @@ use crate::record::frame::{HEADER_LEN, Part};
 use crate::record::reader::LogReader;
 use crate::record::writer::LogWriter;
 use crate::vfs::Cause;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What [`pick`] looks at: a segment in numbers.
@@ -189,9 +191,9 @@ fn numbers(run: &[Facts]) -> Vec<u64> {
 
 /// What a merge needs to know.
 #[derive(Debug)]
-pub struct Job<'a> {
+pub struct Job {
     /// The segments to merge, from the oldest to the newest.
-    pub inputs: &'a [Arc<Segment>],
+    pub inputs: Vec<Arc<Segment>>,
     /// `first_seqno` and `purged_upto` of the live segments outside of the merge.
     pub outside: Vec<(u64, u64)>,
     /// The newest write that the keydir showed when the merge began.
@@ -202,7 +204,38 @@ pub struct Job<'a> {
     pub hints: bool,
 }
 
-impl Job<'_> {
+impl Job {
+    /// What to merge now, if anything is worth it, of the sealed segments that hold no write after
+    /// `upto`. Those in `damaged` are left alone.
+    pub fn plan(
+        index: &Index,
+        options: &BitcaskOptions,
+        aim: Aim,
+        upto: u64,
+        damaged: &BTreeSet<u64>,
+    ) -> Option<Job> {
+        // The moment first. What is replaced after it makes a segment look worse, never better.
+        let visible = index.history.lock().visible;
+        let by_age = index.view.load().by_age();
+        let mut facts: Vec<_> = by_age.iter().filter_map(|segment| Facts::of(segment, visible)).collect();
+        facts.retain(|facts| facts.last_seqno <= upto);
+        facts.iter_mut().for_each(|facts| facts.is_damaged = damaged.contains(&facts.number));
+        let picked = pick(&facts, options, aim)?;
+        let (inputs, outside): (Vec<_>, Vec<_>) =
+            by_age.into_iter().partition(|segment| picked.contains(&segment.number));
+        let purged = |segment: &Segment| {
+            facts.iter().find(|facts| facts.number == segment.number).map_or(0, |facts| facts.purged_upto)
+        };
+        let outside = outside.iter().map(|segment| (segment.first_seqno, purged(segment))).collect();
+        let (segment_bytes, hints) = (options.segment_bytes, options.hints);
+        Some(Job { inputs, outside, visible, segment_bytes, hints })
+    }
+
+    /// The numbers of its inputs.
+    pub fn numbers(&self) -> Vec<u64> {
+        self.inputs.iter().map(|segment| segment.number).collect()
+    }
+
     /// Whether a tombstone may go; see the proof above.
     fn is_needless(&self, seqno: u64) -> bool {
         self.outside.iter().all(|&(first_seqno, purged_upto)| first_seqno > seqno || purged_upto >= seqno)
@@ -233,10 +266,32 @@ pub struct Output {
     pub from: Vec<Vec<Place>>,
 }
 
+impl Output {
+    /// Points the keydir to the copies in `segment`, which is this output, where it still points to the
+    /// originals.
+    pub fn relocate(&self, keydir: &Keydir, inputs: &[Arc<Segment>], segment: &Segment) {
+        for shard in 0..SHARDS {
+            for (entry, &from) in self.entries.part(shard).zip(&self.from[shard]) {
+                if entry.is_tombstone {
+                    segment.add_tombstone(entry.len);
+                    continue;
+                }
+                // Counted first: a write that replaces it at once counts it off again.
+                segment.add_live(entry.len);
+                let input = inputs.iter().find(|input| input.number == u64::from(from.segment));
+                match keydir.relocate(entry.key, from, entry.place(segment.number)) {
+                    true => _ = input.map(|input| input.sub_live(from.len)),
+                    false => segment.sub_live(entry.len),
+                }
+            }
+        }
+    }
+}
+
 /// Copies what is still needed of the job's inputs. `next_number` gives numbers to the new files.
 /// After an error nothing is left of them, and the inputs are as they were.
-pub fn run(shelf: &Shelf, keydir: &Keydir, job: &Job<'_>, next_number: &dyn Fn() -> u64) -> Result<Merged> {
-    let mut copier = Copier { shelf, keydir, job, next_number, open: None, done: Merged::default() };
+pub fn run(shelf: &Shelf, index: &Index, job: &Job, next_number: &dyn Fn() -> u64) -> Result<Merged> {
+    let mut copier = Copier { shelf, index, job, next_number, open: None, done: Merged::default() };
     let result = copier.copy_all();
     if result.is_err() {
         copier.clean_up();
@@ -246,8 +301,8 @@ pub fn run(shelf: &Shelf, keydir: &Keydir, job: &Job<'_>, next_number: &dyn Fn()
 
 struct Copier<'a> {
     shelf: &'a Shelf,
-    keydir: &'a Keydir,
-    job: &'a Job<'a>,
+    index: &'a Index,
+    job: &'a Job,
     next_number: &'a dyn Fn() -> u64,
     open: Option<OpenOutput>,
     done: Merged,
@@ -268,7 +323,7 @@ const FLUSH_BYTES: u64 = 256 << 10;
 
 impl Copier<'_> {
     fn copy_all(&mut self) -> Result<()> {
-        for input in self.job.inputs {
+        for input in &self.job.inputs {
             self.copy_segment(input)?;
         }
         self.finish_output()?;
@@ -286,20 +341,31 @@ impl Copier<'_> {
             file.map(len);
         }
         let mut reader = LogReader::open(&file, len, input.header())?;
+        let mut found_live = 0;
         while let Some((offset, record)) = reader.next_record()? {
             let entry = Entry::decode(&record)
                 .ok_or_else(|| file.corruption(offset, "a valid record that is neither set nor delete"))?;
             let place = Place { segment: input.number as u32, offset: offset as u32, len: record.len as u32 };
             let needed = match entry.op {
-                Op::Set(key, _) => self.keydir.get(key) == Some(place),
+                Op::Set(key, _) => self.index.keydir.get(key) == Some(place),
                 Op::Remove(_) => !self.job.is_needless(entry.seqno),
             };
+            if needed && matches!(entry.op, Op::Set(..)) {
+                found_live += u64::from(place.len);
+            }
             if needed {
                 self.copy(&entry, place)?;
             }
         }
         self.done.read_bytes += len;
-        reader.damage().map_or(Ok(()), Err)
+        reader.damage().map_or(Ok(()), Err)?;
+        // What the keydir points to now, it pointed to when it was looked at. If that is more than was
+        // found, a hint has told of records that are not there: their keys must not lose their segment.
+        let _between_writes = self.index.history.lock();
+        match input.live_bytes() > found_live {
+            true => Err(file.corruption(HEADER_LEN, "a hint has named records that are not there")),
+            false => Ok(()),
+        }
     }
 
     fn copy(&mut self, entry: &Entry<'_>, from: Place) -> Result<()> {
@@ -316,7 +382,7 @@ impl Copier<'_> {
         let (kind, pieces) = entry.encode(&mut output.scratch);
         let span = output.log.push(kind, Part::Full, &pieces);
         output.last_seqno = entry.seqno;
-        let shard = self.keydir.shard_of(entry.op.key());
+        let shard = self.index.keydir.shard_of(entry.op.key());
         let is_tombstone = matches!(entry.op, Op::Remove(_));
         let (offset, len) = (span.offset as u32, span.len as u32);
         output.entries.add(shard, HintEntry { key: entry.op.key(), offset, len, is_tombstone });
@@ -368,7 +434,7 @@ fn begin_output(shelf: &Shelf, number: u64, first_seqno: u64) -> Result<OpenOutp
     let meta = SegmentMeta { origin: Origin::Merge, first_seqno, state };
     let (name, header) = (filename::segment(number), meta.header(shelf.store_id, number));
     let log = shelf.with_descriptor(|| LogWriter::create(&shelf.dir, &name, header, Cause::Merge))?;
-    let from = vec![Vec::new(); crate::engine::bitcask::keydir::SHARDS];
+    let from = vec![Vec::new(); SHARDS];
     let (entries, scratch) = (HintBuilder::default(), Scratch::default());
     Ok(OpenOutput { number, log, meta, last_seqno: first_seqno, entries, from, scratch })
 }

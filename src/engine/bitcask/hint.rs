@@ -180,9 +180,11 @@ impl Hint {
             return Err("its parts do not add up".into());
         }
         // Every entry lies in its segment: what is loaded needs no further look.
+        let mut tombstones = 0;
         for shard in 0..SHARDS {
             let mut entries = Entries { reader: Reader::new(&bytes[starts[shard]..starts[shard + 1]]) };
             for entry in entries.by_ref() {
+                tombstones += if entry.is_tombstone { u64::from(entry.len) } else { 0 };
                 let end = u64::from(entry.offset) + u64::from(entry.len);
                 if entry.len == 0 || u64::from(entry.offset) < HEADER_LEN || end > sealed.len {
                     return Err("an entry lies outside of its segment".into());
@@ -191,6 +193,9 @@ impl Hint {
             if !entries.reader.rest().is_empty() {
                 return Err("an entry is cut".into());
             }
+        }
+        if tombstones != tombstone_bytes {
+            return Err("its tombstones do not add up".into());
         }
         self.starts = starts;
         self.tombstone_bytes = tombstone_bytes;

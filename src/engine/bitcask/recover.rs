@@ -4,7 +4,9 @@
 //! 2. Every live segment must be there with its length: a missing one is damage, not an empty store.
 //! 3. From the oldest segment to the newest, the keydir is filled: from the hint if there is a sound
 //!    one, else from the log itself. Only the active segment's tail may be torn.
-//! 4. What no manifest names is left over from a crash, and removed.
+//! 4. What was read is made durable before anything is built on it: a killed process may have left it
+//!    with the system only.
+//! 5. What no manifest names is left over from a crash, and removed.
 //!
 //! A directory that is opened for reading is not changed: a torn tail is skipped in memory.
 
@@ -16,10 +18,10 @@ use crate::engine::event::{Event, Listener};
 use crate::engine::filename::{self, FileName, MANIFEST};
 use crate::engine::manifest::{self, Files};
 use crate::error::{Error, Result};
-use crate::record::frame::{HEADER_LEN, Header};
+use crate::record::frame::Header;
 use crate::record::reader::{End, LogReader};
 use crate::vfs::Cause;
-use crate::vfs::dir::{Dir, File};
+use crate::vfs::dir::File;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -53,7 +55,12 @@ pub struct FoundActive {
     pub how: End,
     /// Whether it was closed in an orderly way, and so is known to be durable as a whole.
     pub closed: bool,
+    /// How much of it is known to be durable.
+    pub synced: u64,
 }
+
+/// No store gets so far: at a billion writes a second it would take 290 years.
+const MAX_SEQNO: u64 = u64::MAX >> 1;
 
 /// Whether the caller may append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,10 +78,12 @@ pub fn recover(shelf: &Arc<Shelf>, hints: bool, purpose: Purpose, segment_bytes:
     let leftovers = check_files(shelf, &manifest.files)?;
     let keydir = Keydir::new(shelf.store_id);
     let mut segments = Vec::new();
+    // With this, every live number is below it.
+    let next_number = manifest.files.next_number;
+    if next_number > u64::from(u32::MAX) + 1 {
+        return Err(Error::corruption(&dir.join(MANIFEST), 0, format!("segment number {next_number}")));
+    }
     for (&number, meta) in &manifest.files.live {
-        if u32::try_from(number).is_err() {
-            return Err(Error::corruption(&dir.join(MANIFEST), 0, format!("segment number {number}")));
-        }
         segments.push((meta, number));
     }
     segments.sort_by_key(|(meta, number)| (meta.first_seqno, *number));
@@ -88,6 +97,9 @@ pub fn recover(shelf: &Arc<Shelf>, hints: bool, purpose: Purpose, segment_bytes:
     let sealed = loader.load_sealed(sealed, hints)?;
     let active = loader.load_active(active_meta, *active_number, durable, purpose, segment_bytes)?;
     let last_seqno = loader.last_seqno.max(active_meta.first_seqno.saturating_sub(1));
+    if last_seqno > MAX_SEQNO {
+        return Err(Error::corruption(&dir.join(MANIFEST), 0, format!("sequence number {last_seqno}")));
+    }
     Ok(Recovered { keydir, sealed, active, manifest, last_seqno, leftovers })
 }
 
@@ -168,7 +180,7 @@ impl Loader<'_> {
                     format!("segment {number} is active, but not the newest"),
                 ));
             };
-            if facts.last_seqno + 1 < meta.first_seqno || meta.first_seqno <= self.last_seqno {
+            if facts.last_seqno.saturating_add(1) < meta.first_seqno || meta.first_seqno <= self.last_seqno {
                 let path = self.shelf.dir.join(MANIFEST);
                 return Err(Error::corruption(&path, 0, format!("segment {number} overlaps an older one")));
             }
@@ -294,46 +306,15 @@ impl Loader<'_> {
         let mut reader = LogReader::open(&file, file.len(), segment.header())?;
         self.apply(&mut reader, &segment, &file)?;
         let how = reader.end(durable)?;
-        let (end, closed) = (reader.position(), reader.is_closed());
+        let (end, closed, synced) = (reader.position(), reader.is_closed(), reader.synced().max(durable));
         if how == End::Torn {
             tell_torn(&self.shelf.listener, &file, end);
         }
-        Ok(FoundActive { segment, file, end, how, closed })
+        Ok(FoundActive { segment, file, end, how, closed, synced })
     }
 }
 
 fn tell_torn(listener: &Listener, file: &File, end: u64) {
     let path = file.path().to_path_buf();
     listener.tell(Event::TornTail { path, offset: end, dropped_bytes: file.len() - end });
-}
-
-/// Whether a directory without an identity file may become a store: nothing in it is ours that could
-/// hold data. A half-made store is; somebody's store whose identity file was lost is not.
-pub fn may_create(dir: &Dir) -> Result<()> {
-    for entry in dir.list()?.unwrap_or_default() {
-        let data = match filename::parse(&entry.name) {
-            // A half-made store has one segment with at most its header in it.
-            Some(FileName::Segment(number)) => number != FIRST_SEGMENT || entry.len > HEADER_LEN,
-            Some(FileName::Wal(_) | FileName::Table(_) | FileName::Hint(_)) => true,
-            // Written by our creation, or by another program; ours begins with our header.
-            Some(FileName::Manifest) => !is_our_manifest(dir, entry.len)?,
-            _ => false,
-        };
-        if data {
-            let reason = "it looks like a store's file, but the directory has no identity file (ENGINE); \
-                          use an empty directory, or kvs repair";
-            return Err(Error::corruption(&dir.join(&entry.name), 0, reason));
-        }
-    }
-    Ok(())
-}
-
-/// The number of a new store's first segment.
-pub const FIRST_SEGMENT: u64 = 1;
-
-fn is_our_manifest(dir: &Dir, len: u64) -> Result<bool> {
-    let file = dir.open(MANIFEST, Cause::Recovery)?;
-    let mut head = vec![0; len.min(HEADER_LEN) as usize];
-    file.read_exact_at(&mut head, 0)?;
-    Ok(Header::decode(&head).is_some_and(|header| header.kind == manifest::LOG_KIND && header.number == 1))
 }

@@ -1,6 +1,7 @@
 //! A request: one call that writes, on its way through the commit queue.
 
 use crate::engine::batch::{Op, WriteBatch};
+use crate::engine::bitcask::index::Index;
 use crate::engine::value::Value;
 use crate::error::Result;
 
@@ -52,5 +53,37 @@ impl Request {
     /// The last step of this batch for `key`.
     pub fn last_op(&self, key: &[u8]) -> Option<Op<'_>> {
         self.batch.iter().filter(|op| op.key() == key).last()
+    }
+
+    /// Finds out what it asks for, in the requests that the same group writes before it, else in the
+    /// store; and whether there is anything to write.
+    pub fn answer(&mut self, before: &[Request], index: &Index) {
+        let answer = self.look_up(before, index);
+        self.is_written &= answer.is_ok();
+        self.outcome = Some(answer);
+    }
+
+    fn look_up(&mut self, before: &[Request], index: &Index) -> Result<Answer> {
+        let op = match (self.ask, self.batch.iter().next()) {
+            (Ask::Nothing, _) | (_, None) => return Ok(Answer::Nothing),
+            (Ask::WasThere | Ask::OldValue, Some(op)) => op,
+        };
+        let key = op.key();
+        let mut earlier = before.iter().rev().filter(|earlier| earlier.is_written);
+        let answer = match (earlier.find_map(|earlier| earlier.last_op(key)), self.ask) {
+            (Some(Op::Remove(_)), _) => Answer::Absent,
+            (Some(Op::Set(_, value)), Ask::OldValue) => Answer::Old(Box::new(Value::from(value))),
+            (Some(Op::Set(..)), _) => Answer::Present,
+            (None, Ask::OldValue) => match index.get(key)? {
+                Some(value) => Answer::Old(Box::new(value)),
+                None => Answer::Absent,
+            },
+            (None, _) => match index.keydir.get(key) {
+                Some(_) => Answer::Present,
+                None => Answer::Absent,
+            },
+        };
+        self.is_written = !(matches!(op, Op::Remove(_)) && answer == Answer::Absent);
+        Ok(answer)
     }
 }

@@ -1,0 +1,163 @@
+//! All experiments, each run once a process, whichever test asks for it.
+
+use crate::crash_support::history::{Step, Workload, set};
+use crate::crash_support::lives::{recoveries, second_lives};
+use crate::crash_support::oracle::{Known, Oracle};
+use crate::crash_support::workloads;
+use kvs::engine::options::Durability::{Always, Os};
+use kvs::vfs::crash::state::Report;
+use kvs::vfs::crash::{Budget, explore};
+use std::collections::HashSet;
+use std::sync::{LazyLock, OnceLock};
+use std::time::{Duration, Instant};
+
+/// How much is tried: enough for each change, or (`KVS_CRASH_BUDGET=long`) for a night.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scale {
+    Short,
+    Long,
+}
+
+impl Scale {
+    pub(crate) fn chosen() -> Scale {
+        match std::env::var("KVS_CRASH_BUDGET").as_deref() {
+            Ok("long") => Scale::Long,
+            Ok(other) => panic!("KVS_CRASH_BUDGET={other}: long, or nothing"),
+            Err(_) => Scale::Short,
+        }
+    }
+
+    /// So many different disks must be judged in all.
+    pub(crate) fn least(self) -> usize {
+        match self {
+            Scale::Short => 100_000,
+            Scale::Long => 1_000_000,
+        }
+    }
+
+    fn of<T>(self, short: T, long: T) -> T {
+        match self {
+            Scale::Short => short,
+            Scale::Long => long,
+        }
+    }
+}
+
+/// What is done to one workload.
+enum Way {
+    /// One crash.
+    Crash,
+    /// A kill, these steps in a second process, and a crash.
+    SecondLife(Vec<Step>),
+    /// A crash, and another one while it is mended.
+    Recovery,
+}
+
+/// One experiment, and what came of it.
+struct Experiment {
+    name: String,
+    workload: Workload,
+    way: Way,
+    outcome: OnceLock<Outcome>,
+}
+
+pub(crate) struct Outcome {
+    pub(crate) report: Report,
+    /// The disks that were judged.
+    pub(crate) disks: HashSet<u128>,
+    pub(crate) took: Duration,
+}
+
+static EXPERIMENTS: LazyLock<Vec<Experiment>> = LazyLock::new(|| {
+    let scale = Scale::chosen();
+    let mut all: Vec<_> = workloads::fixed().into_iter().map(|workload| (workload, Way::Crash)).collect();
+    all.extend((0..scale.of(8, 60)).map(|seed| (workloads::random(seed), Way::Crash)));
+    for steps in second_steps() {
+        let lived = workloads::fixed().into_iter().filter(|workload| workload.name != "reserving");
+        all.extend(lived.map(|workload| (workload, Way::SecondLife(steps.clone()))));
+        let seeds = 100..scale.of(100, 106);
+        all.extend(seeds.map(|seed| (workloads::random(seed), Way::SecondLife(steps.clone()))));
+    }
+    all.extend(workloads::fixed().into_iter().map(|workload| (workload, Way::Recovery)));
+    all.extend((200..scale.of(201, 210)).map(|seed| (workloads::random(seed), Way::Recovery)));
+    all.into_iter().map(|(workload, way)| Experiment::new(workload, way)).collect()
+});
+
+/// What a second process does: one durable write, or several of both kinds and a close, or nothing.
+fn second_steps() -> [Vec<Step>; 3] {
+    [
+        vec![set("x", 5, Always)],
+        vec![set("x", 5, Os), set("y", 900, Always), Step::Compact, set("z", 5, Os)],
+        Vec::new(),
+    ]
+}
+
+impl Experiment {
+    fn new(workload: Workload, way: Way) -> Experiment {
+        let name = match &way {
+            Way::Crash => workload.name.clone(),
+            Way::SecondLife(steps) => format!("{}, second life of {} steps", workload.name, steps.len()),
+            Way::Recovery => format!("{}, recovery", workload.name),
+        };
+        Experiment { name, workload, way, outcome: OnceLock::new() }
+    }
+
+    fn outcome(&self) -> &Outcome {
+        self.outcome.get_or_init(|| {
+            let start = Instant::now();
+            let (report, known) = self.run(Scale::chosen());
+            let disks = known.into_disks();
+            let took = start.elapsed();
+            let rate = report.distinct as f64 / took.as_secs_f64();
+            println!("{}: {} different disks, {rate:.0} states a second: {report}", self.name, disks.len());
+            Outcome { report, disks, took }
+        })
+    }
+
+    fn run(&self, scale: Scale) -> (Report, Known) {
+        let history = self.workload.record();
+        // Space that was reserved makes each state a megabyte.
+        let is_slow = self.workload.name == "reserving" || self.workload.name == "singles, durable";
+        match &self.way {
+            Way::Crash => {
+                let random_per_cut = if is_slow { 8 } else { scale.of(32, 200) };
+                let budget = Budget { random_per_cut, ..Budget::default() };
+                let mut known = Known::default();
+                let mut oracle = Oracle::new(&history, &mut known);
+                let report = explore(&history.recording, &budget, |state| oracle.judge(state));
+                (report, known)
+            }
+            Way::SecondLife(steps) => {
+                let budget = Budget { random_per_cut: scale.of(2, 16), ..small() };
+                let every = if steps.len() > 1 { scale.of(4, 1) } else { 1 };
+                second_lives(&history, steps, every, &budget, |_, _| ())
+            }
+            Way::Recovery => {
+                let budget = Budget { random_per_cut: scale.of(4, 16), ..small() };
+                recoveries(&history, if is_slow { 64 } else { scale.of(16, 2) }, &budget)
+            }
+        }
+    }
+}
+
+/// For experiments that explore many recordings.
+fn small() -> Budget {
+    Budget { exhaustive: 4, torn_writes: 1, tears_per_write: 4, ..Budget::default() }
+}
+
+/// Runs all experiments with a workload of this name, and finds no promise broken.
+pub(crate) fn is_sound(workload: &str) {
+    let mut ran = 0;
+    for experiment in EXPERIMENTS.iter().filter(|experiment| experiment.workload.name == workload) {
+        let report = &experiment.outcome().report;
+        assert!(report.violations.is_empty(), "{}: {report}", experiment.name);
+        ran += 1;
+    }
+    assert!(ran > 0, "no experiment has the workload {workload}");
+}
+
+/// Runs all experiments that are left, and returns what came of each, by its name.
+pub(crate) fn run_all() -> Vec<(&'static str, &'static Outcome)> {
+    // From the end: the tests of single workloads, beside this one, begin at the other end.
+    EXPERIMENTS.iter().rev().map(|experiment| (&experiment.name[..], experiment.outcome())).collect()
+}

@@ -1,0 +1,216 @@
+//! The proof that each sync is needed, and that the tests would notice: one is left out, and the
+//! explorer must find a disk on which a promise is broken.
+
+use crate::crash_support::history::{History, Step, Workload, set};
+use crate::crash_support::lives::second_lives;
+use crate::crash_support::oracle::{Known, Oracle};
+use crate::crash_support::sites::{Site, sites};
+use crate::crash_support::workloads;
+use kvs::engine::options::Durability::Always;
+use kvs::vfs::crash::{Budget, explore};
+use kvs::vfs::memory::recording::Op;
+use std::collections::BTreeSet;
+
+/// Syncs whose loss no crash shows, and why they are there or could go.
+const NOT_NEEDED: [(Site, &str); 4] = [
+    (
+        Site::ManifestEnd,
+        "The `Close` of a manifest promises nothing that a crash could break: all edits before it were \
+         synced, each in its turn. It is for damage: with it, a flipped bit in the last edit is told from \
+         a torn one, and the sync makes that so after a power cut too.",
+    ),
+    (
+        Site::CheckpointManifestEnd,
+        "As above; and what this sync covers beside the `Close` was synced when the manifest was put in \
+         place.",
+    ),
+    (
+        Site::CheckpointHint,
+        "A hint is never needed and never trusted: the others are not synced either. `Dir::copy` syncs \
+         because it is also what takes the place of a link, and could leave that to its caller.",
+    ),
+    (
+        Site::OpeningTornEdit,
+        "One edit at most is not durable, so behind a torn one there is no whole one that could come back: \
+         where the cut is lost, the next edit stands before garbage, as a torn one does. The same line \
+         syncs what a killed process left, and that is needed: `OpeningManifest`.",
+    ),
+];
+
+/// Where a sync that was left out is missed.
+enum Missed {
+    /// In the power cut of the process that did not sync.
+    AtOnce,
+    /// In the power cut of a second process, that did not sync either what the first, killed, had left.
+    InASecondLife(fn() -> Vec<Step>),
+}
+
+use Missed::{AtOnce, InASecondLife};
+
+fn no_steps() -> Vec<Step> {
+    Vec::new()
+}
+
+fn a_durable_write() -> Vec<Step> {
+    vec![set("x", 5, Always)]
+}
+
+/// Declares a test for each sync, and the list of all of them.
+macro_rules! forgotten {
+    ($($(#[doc = $story:literal])* $test:ident: $site:ident, $workload:ident, $missed:expr;)*) => {
+        $($(#[doc = $story])* #[test] fn $test() { is_missed(Site::$site, &workloads::$workload(), $missed); })*
+
+        const NEEDED: &[Site] = &[$(Site::$site),*];
+    };
+}
+
+forgotten! {
+    /// The store's directory, three levels deep, and each level's entry in the one above (fjall's
+    /// `keyspaces/<id>`, 212 states; RocksDB, HISTORY.md:1151).
+    forgotten_parent_of_the_store: ParentOfTheStore, creation, AtOnce;
+    /// A bug of ours: a process was killed when it had made `a` of `a/b/c`. The next one made `b` and
+    /// `c` and synced what it had made itself. It acknowledged a durable write, and the power cut took
+    /// `a` with everything in it.
+    forgotten_parent_that_a_killed_process_made: ParentOfTheStore, creation, InASecondLife(a_durable_write);
+    /// The identity is put in place by a rename. Without its bytes it is an empty file under the right
+    /// name (rocksdb#8682 is the same with `CURRENT`).
+    forgotten_identity_bytes: IdentityBytes, creation, AtOnce;
+    /// At creation, opening syncs the directory again, so this is a checkpoint's.
+    forgotten_identity_name: IdentityName, checkpoint, AtOnce;
+    /// As with the identity (rocksdb#13161: a file of no bytes that the manifest names).
+    forgotten_manifest_bytes: ManifestBytes, creation, AtOnce;
+    forgotten_manifest_bytes_replaced: ManifestBytes, manifest_replaced, AtOnce;
+    /// The identity's name may be there without the manifest's.
+    forgotten_manifest_name: ManifestName, creation, AtOnce;
+    /// Edits go to the new manifest while the disk still has the old one under its name.
+    forgotten_manifest_name_replaced: ManifestName, manifest_replaced, AtOnce;
+    /// Durable writes in a segment that nothing names.
+    forgotten_edit_of_a_rotation: ManifestEdit, rotation, AtOnce;
+    /// Inputs that are gone, and the edit that took them out of the list is gone too.
+    forgotten_edit_of_a_merge: ManifestEdit, compact, AtOnce;
+    /// The list names a segment that does not even have a header.
+    forgotten_segment_header: SegmentHeader, rotation, AtOnce;
+    /// The list names a segment that is not there (surrealdb#7426, leveldb#333).
+    forgotten_segment_name: SegmentName, rotation, AtOnce;
+    /// Durable writes in the new segment while the end of the old one is lost: a hole in the history.
+    forgotten_segment_seal: SegmentSeal, rotation, AtOnce;
+    /// The plainest promise.
+    forgotten_durable_write: DurableWrite, singles, AtOnce;
+    /// As above, where zeros were written ahead and only the bytes change.
+    forgotten_durable_write_in_reserved_space: DurableWrite, reserving, AtOnce;
+    /// A merge's output takes the place of its inputs, so it must be there before they go.
+    forgotten_merge_output: MergeOutput, compact, AtOnce;
+    forgotten_merge_names: MergeNames, compact, AtOnce;
+    /// A merge leaves out a value that was replaced. The new value was not on the device yet, and the
+    /// old one went with its segment.
+    forgotten_replacements_of_a_merge: MergeReplacements, merge_behind, AtOnce;
+    /// A clean close says in the manifest how much is durable; if it is not, that is damage.
+    forgotten_close_of_the_active_segment: ClosingActive, reopening, AtOnce;
+    /// Two records were torn off, the first as zeros, the second whole. Without this sync the second
+    /// comes back behind a new record that has the length of the first (amelie#17, kuzu#5852).
+    forgotten_cut_of_a_torn_tail: OpeningTornTail, torn_tail, AtOnce;
+    /// A bug of ours: a process was killed between writing an edit and syncing it. The next one read
+    /// the edit, removed the files that it condemned, and wrote into the segment that it named. The
+    /// power cut took the edit: the store named files that were gone, and did not open.
+    forgotten_edit_that_a_killed_process_left: OpeningManifest, compact, InASecondLife(a_durable_write);
+    /// A bug of ours, as above with names: the rename of the identity, not synced, was believed by the
+    /// next process. The power cut took it, and with it the store.
+    forgotten_identity_that_a_killed_process_left: OpeningNames, creation, InASecondLife(a_durable_write);
+    /// And the rename of a new manifest, to which the next process added its edits.
+    forgotten_manifest_that_a_killed_process_left: OpeningNames, manifest_replaced, InASecondLife(a_durable_write);
+    /// A bug of ours: a process was killed when it had replaced a value without a sync. The next one
+    /// only opened and closed the store, and wrote the hint of the old value's segment without that
+    /// value. The power cut kept the hint and took the new value: the key was gone.
+    forgotten_writes_that_a_killed_process_left: OpeningActive, compact, InASecondLife(no_steps);
+}
+
+/// Leaves out one sync of this site after the other, and finds a promise broken at least once.
+fn is_missed(site: Site, workload: &Workload, missed: Missed) {
+    let history = workload.record();
+    let budget = Budget { max_violations: 1, random_per_cut: 8, ..Budget::default() };
+    let caught = match missed {
+        AtOnce => is_missed_at_once(site, history, &budget),
+        InASecondLife(steps) => is_missed_in_a_second_life(site, &history, &steps(), &budget),
+    };
+    println!("{site:?} left out in {}: {caught}", workload.name);
+}
+
+fn is_missed_at_once(site: Site, mut history: History, budget: &Budget) -> String {
+    let whole = history.recording.clone();
+    let all: Vec<usize> =
+        sites(&history).into_iter().filter(|(_, at)| *at == site).map(|(at, _)| at).collect();
+    let mut caught = 0;
+    let mut first = None;
+    for &forgotten in &all {
+        history.recording = whole.clone();
+        assert_eq!(history.recording.forget_where(|at, _, _| at == forgotten), 1);
+        let report = explore_from(&history, forgotten + 1, budget);
+        caught += report.violations.len();
+        first = first.or(report.violations.into_iter().next());
+    }
+    let violation = first.unwrap_or_else(|| panic!("{site:?}: none of {} was missed", all.len()));
+    format!("{caught} of {} are missed, as here: {}", all.len(), violation.message)
+}
+
+fn explore_from(history: &History, from: usize, budget: &Budget) -> kvs::vfs::crash::state::Report {
+    let (mut known, budget) = (Known::default(), Budget { from, ..budget.clone() });
+    let mut oracle = Oracle::new(history, &mut known);
+    explore(&history.recording, &budget, |state| oracle.judge(state))
+}
+
+fn is_missed_in_a_second_life(site: Site, history: &History, steps: &[Step], budget: &Budget) -> String {
+    let forget = |second: &mut History, begins: usize| {
+        let ops = second.recording.ops();
+        // Parents of what the second life has made itself are another story.
+        let is_left = |at: usize| {
+            site != Site::ParentOfTheStore || ops[begins..at].iter().all(|op| matches!(op, Op::Mark(_)))
+        };
+        let all = sites(second).into_iter().map(|(at, found)| (at, found == site));
+        let all: BTreeSet<usize> =
+            all.filter(|&(at, is_it)| is_it && at >= begins && is_left(at)).map(|(at, _)| at).collect();
+        second.recording.forget_where(|at, _, _| all.contains(&at));
+    };
+    let (report, _) = second_lives(history, steps, 1, budget, forget);
+    let violation = report.violations.first().unwrap_or_else(|| panic!("{site:?} was not missed: {report}"));
+    format!("missed, as here: {}", violation.message)
+}
+
+/// A rename that is left out is a file that is not in place.
+#[test]
+fn forgotten_renames() {
+    for (workload, name) in [
+        (workloads::creation(), "ENGINE"),
+        (workloads::creation(), "MANIFEST"),
+        (workloads::manifest_replaced(), "MANIFEST"),
+    ] {
+        let mut history = workload.record();
+        let is_it = |op: &Op| matches!(op, Op::Rename { to, .. } if to.ends_with(name));
+        assert_eq!(history.recording.forget_where(|_, op, _| is_it(op)), 1);
+        let budget = Budget { max_violations: 1, ..Budget::default() };
+        assert_eq!(explore_from(&history, 0, &budget).violations.len(), 1, "{name} of {}", workload.name);
+    }
+}
+
+/// Each sync of each workload comes from a line that has a test above or a reason not to; and leaving
+/// out those that are said not to be needed breaks nothing.
+#[test]
+fn every_sync_is_accounted_for() {
+    let not_needed: Vec<Site> = NOT_NEEDED.iter().map(|(site, _)| *site).collect();
+    let budget = Budget { max_violations: 1, random_per_cut: 8, ..Budget::default() };
+    let mut left_out = BTreeSet::new();
+    for workload in workloads::fixed() {
+        let mut history = workload.record();
+        let all = sites(&history);
+        for (at, site) in &all {
+            let is_known = NEEDED.contains(site) != not_needed.contains(site);
+            assert!(is_known, "{site:?}: {} in {}", history.recording.describe(*at), workload.name);
+        }
+        let needless: BTreeSet<usize> =
+            all.iter().filter(|(_, site)| not_needed.contains(site)).map(|(at, _)| *at).collect();
+        left_out.extend(all.iter().map(|(_, site)| *site).filter(|site| not_needed.contains(site)));
+        history.recording.forget_where(|at, _, _| needless.contains(&at));
+        let report = explore_from(&history, 0, &budget);
+        assert!(report.violations.is_empty(), "{}: {report}", workload.name);
+    }
+    assert!(left_out.into_iter().eq(BTreeSet::from_iter(not_needed)));
+}

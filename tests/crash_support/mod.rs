@@ -1,0 +1,10 @@
+//! What the crash tests share.
+
+pub(crate) mod experiments;
+pub(crate) mod forgotten;
+pub(crate) mod history;
+pub(crate) mod intruder;
+pub(crate) mod lives;
+pub(crate) mod oracle;
+pub(crate) mod sites;
+pub(crate) mod workloads;

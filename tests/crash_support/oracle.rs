@@ -1,0 +1,169 @@
+//! What must be true of every disk that a crash could have left.
+
+use crate::crash_support::history::{History, Setting, put_pair};
+use kvs::engine::bitcask::Bitcask;
+use kvs::engine::options::WriteOptions;
+use kvs::engine::{KvsEngine, KvsRead, batch::WriteBatch, range::KeyRange};
+use kvs::error::Error;
+use kvs::vfs::Vfs;
+use kvs::vfs::crash::state::State;
+use kvs::vfs::memory::recording::Mark;
+use kvs::vfs::memory::{Record, SimDisk};
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+use xxhash_rust::xxh3::Xxh3;
+
+/// Greater than every key of a workload.
+const PROBE: &[u8] = &[0xff; 5];
+
+/// One disk in so many is opened for reading first.
+const READ_FIRST: u128 = 8;
+
+/// Judges the disks of one history:
+///
+/// - PREFIX: the store opens, and holds what it held after `k` changes, for some `k` from the last
+///   one that had to survive to the last one that was asked for. A batch is one change.
+/// - LIVE: it can be written, read and compacted, and the next opening finds the same and the write.
+/// - Who opens it for reading finds the same, and changes nothing.
+/// - No temporary file is left once it is open.
+/// - A checkpoint that has returned is a store with what was written before it; one that has not is
+///   such a store, or none.
+///
+/// What a disk is mended to depends on the disk alone, and is kept in [`Known`].
+pub(crate) struct Oracle<'h> {
+    setting: &'h Setting,
+    prefixes: &'h [u128],
+    checkpoints: &'h [(&'static str, u64)],
+    known: &'h mut Known,
+}
+
+/// What is known of disks with a store of one setting: shared between histories that leave the same.
+#[derive(Default)]
+pub(crate) struct Known {
+    /// By the hash of the disk, that of what the store on it holds, once all else was found right.
+    found: HashMap<u128, u128>,
+    /// Disks as a recovery leaves them that were found alive: many crashes are mended to the same.
+    live: HashSet<u128>,
+}
+
+impl Known {
+    /// Every disk that was judged.
+    pub(crate) fn into_disks(self) -> HashSet<u128> {
+        self.found.into_keys().collect()
+    }
+}
+
+impl<'h> Oracle<'h> {
+    pub(crate) fn new(history: &'h History, known: &'h mut Known) -> Oracle<'h> {
+        let History { setting, prefixes, checkpoints, .. } = history;
+        Oracle { setting, prefixes, checkpoints, known }
+    }
+
+    /// Every disk must hold exactly this.
+    pub(crate) fn exactly(held: &'h [u128; 1], setting: &'h Setting, known: &'h mut Known) -> Oracle<'h> {
+        Oracle { setting, prefixes: held, checkpoints: &[], known }
+    }
+
+    pub(crate) fn judge(&mut self, state: &State<'_>) -> Result<(), String> {
+        let disk = SimDisk::from_image(&state.image, Record::Off);
+        self.judge_checkpoints(&disk, state)?;
+        let hash = state.image.hash();
+        if let Some(&found) = self.known.found.get(&hash) {
+            return self.check_prefix(found, state.lo(), state.hi());
+        }
+        let read = if hash.is_multiple_of(READ_FIRST) { self.read(&disk)? } else { None };
+        let store = self.setting.open(Arc::new(disk.clone())).map_err(told("open"))?;
+        let found = digest(&store).map_err(told("scan"))?;
+        self.check_prefix(found.digest128(), state.lo(), state.hi())?;
+        if read.is_some_and(|read| read != found.digest128()) {
+            return Err("a reader finds something else than a writer".into());
+        }
+        self.check_names(&disk)?;
+        if self.known.live.insert(disk.image().hash()) {
+            self.check_live(&disk, store, found.clone())?;
+        }
+        self.known.found.insert(hash, found.digest128());
+        Ok(())
+    }
+
+    /// What a reader finds, who changes nothing; `None` if there is no store yet.
+    fn read(&self, disk: &SimDisk) -> Result<Option<u128>, String> {
+        let before = disk.image();
+        let found = match self.setting.open_to_read(Arc::new(disk.clone())) {
+            Err(Error::NoStore { .. }) => None,
+            other => Some(digest(&other.map_err(told("open to read"))?).map_err(told("read"))?.digest128()),
+        };
+        match disk.image() == before {
+            true => Ok(found),
+            false => Err("a reader has changed something".into()),
+        }
+    }
+
+    fn check_prefix(&self, found: u128, lo: u64, hi: u64) -> Result<(), String> {
+        let hi = hi.min(self.prefixes.len() as u64 - 1);
+        if self.prefixes[lo as usize..=hi as usize].contains(&found) {
+            return Ok(());
+        }
+        let which: Vec<_> = (0..self.prefixes.len()).filter(|&k| self.prefixes[k] == found).collect();
+        Err(format!("PREFIX: {lo} to {hi} changes may be there; what is there was there after {which:?}"))
+    }
+
+    fn check_names(&self, disk: &SimDisk) -> Result<(), String> {
+        let names = disk.list(Path::new(self.setting.path)).map_err(|e| e.to_string())?;
+        match names.iter().find(|entry| entry.name.ends_with(".tmp")) {
+            Some(entry) => Err(format!("{} is left over", entry.name)),
+            None => Ok(()),
+        }
+    }
+
+    fn check_live(&self, disk: &SimDisk, store: Bitcask, mut found: Xxh3) -> Result<(), String> {
+        let mut batch = WriteBatch::new();
+        batch.set(PROBE, b"probe");
+        store.write(batch, &WriteOptions::durable()).map_err(told("LIVE: write"))?;
+        let value = store.get(PROBE).map_err(told("LIVE: get"))?;
+        if value.as_deref() != Some(b"probe") {
+            return Err("LIVE: what was written is not read".into());
+        }
+        store.compact().map_err(told("LIVE: compact"))?;
+        drop(store);
+        let again = self.setting.open(Arc::new(disk.clone())).map_err(told("LIVE: second open"))?;
+        put_pair(&mut found, PROBE, b"probe");
+        match digest(&again).map_err(told("LIVE: second scan"))?.digest128() == found.digest128() {
+            true => Ok(()),
+            false => Err("LIVE: the second open finds something else than the first".into()),
+        }
+    }
+
+    fn judge_checkpoints(&self, disk: &SimDisk, state: &State<'_>) -> Result<(), String> {
+        for &(dest, changes) in self.checkpoints {
+            let note = format!("checkpoint {dest}");
+            let returned = state.marks().any(|mark| matches!(mark, Mark::Note(said) if *said == note));
+            // Opening for reading makes nothing.
+            let store = match self.setting.open_existing(Arc::new(disk.clone()), Path::new(dest)) {
+                Err(Error::NoStore { .. }) if !returned => continue,
+                other => other.map_err(told(dest))?,
+            };
+            let found = digest(&store).map_err(told(dest))?.digest128();
+            self.check_prefix(found, changes, changes).map_err(|e| format!("{dest}: {e}"))?;
+        }
+        Ok(())
+    }
+}
+
+fn told(what: &str) -> impl Fn(Error) -> String {
+    move |error| format!("{what}: {error}")
+}
+
+/// The hash of a store's contents, to which more can be added.
+pub(crate) fn digest(store: &Bitcask) -> kvs::error::Result<Xxh3> {
+    let mut digest = Xxh3::new();
+    let mut cursor = store.cursor(KeyRange::all())?;
+    cursor.seek_to_first()?;
+    while cursor.valid() {
+        let key = cursor.key().to_vec();
+        put_pair(&mut digest, &key, cursor.value()?);
+        cursor.next()?;
+    }
+    Ok(digest)
+}

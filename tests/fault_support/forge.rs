@@ -1,0 +1,65 @@
+//! Logs taken apart, changed, and given right checksums again: damage that no checksum shows.
+
+use kvs::record::frame::{self, HEADER_LEN, Header};
+
+/// A record in the bytes of a log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    /// Where it begins.
+    pub(crate) offset: usize,
+    /// Its bytes in all.
+    pub(crate) len: usize,
+    /// How much of the log it says was durable.
+    pub(crate) synced: u64,
+}
+
+/// The records of a log that is whole.
+pub(crate) fn records(log: &[u8]) -> Vec<Found> {
+    let salt = Header::decode(log).expect("a log").salt();
+    let mut found = Vec::new();
+    let mut offset = HEADER_LEN as usize;
+    while let Ok(record) = frame::decode(&log[offset..], salt, offset as u64) {
+        found.push(Found { offset, len: record.len, synced: record.synced.unwrap_or(0) });
+        offset += record.len;
+    }
+    found
+}
+
+/// Gives the record at `offset` the checksum that its bytes ask for now; of what there is of it, if it
+/// claims to be longer than the log.
+pub(crate) fn reseal(log: &mut [u8], offset: usize) {
+    let salt = Header::decode(log).expect("a log").salt();
+    let left = log.len() - offset;
+    let len = frame::record_len(&log[offset..], left as u64).unwrap_or(left).max(4);
+    let seed = crc32c::crc32c_append(salt, &(offset as u64).to_le_bytes());
+    let sum = crc32c::crc32c_append(seed, &log[offset + 4..offset + len]);
+    log[offset..offset + 4].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// Gives a file whose last four bytes are the checksum of the others the right one.
+pub(crate) fn reseal_whole(file: &mut [u8]) {
+    let (body, sum) = file.split_last_chunk_mut::<4>().expect("a file with a checksum");
+    *sum = crc32c::crc32c(body).to_le_bytes();
+}
+
+/// The lengths that have broken other engines, in every form that a length has on the disk. `left` is
+/// how many bytes follow.
+pub(crate) fn evil_lengths(left: u64) -> Vec<Vec<u8>> {
+    let numbers = [0, 1, left, left + 1, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, (1 << 63) - 1, u64::MAX];
+    let mut forms: Vec<Vec<u8>> = Vec::new();
+    for number in numbers {
+        let mut varint = Vec::new();
+        kvs::codec::put_varint(&mut varint, number);
+        forms.push(varint);
+        forms.push(number.to_le_bytes().to_vec());
+        forms.push((number as u32).to_le_bytes().to_vec());
+        forms.push((number as u16).to_le_bytes().to_vec());
+    }
+    // Varints that no number has: too long, over 64 bits, without an end.
+    forms.push(vec![0x80, 0x00]);
+    forms.push([&[0xff; 9][..], &[0x02]].concat());
+    forms.push(vec![0xff; 12]);
+    forms.sort();
+    forms.dedup();
+    forms
+}
