@@ -42,6 +42,8 @@ use crate::engine::{identity as engine_identity, manifest};
 use crate::error::{Error, Result};
 use crate::inspect::bytes::Bytes;
 use crate::inspect::edits::ManifestOwner;
+use crate::inspect::hint::HintFile;
+use crate::inspect::identity::IdentityFile;
 use crate::inspect::layout::{Bar, boxes};
 use crate::inspect::log::Owner;
 use crate::inspect::look::Look;
@@ -52,16 +54,17 @@ use crate::inspect::text::{Text, count};
 use crate::record::frame::{HEADER_LEN, Header};
 use crate::vfs::Vfs;
 use crate::vfs::dir::Dir;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The verb in the [`Error::Io`] that says that the text could not be written, as into a closed pipe.
-pub const WRITE_OUTPUT: &str = "write output";
+/// Where a header is damaged, a record in so many bytes has to prove what it was.
+const PROVEN_BY: u64 = 16 << 20;
 
-/// Whether the reader of the text has gone away: no error, for a program in a pipe.
+/// Whether the reader of the text has gone away: no error, for a program in a pipe. What else keeps the
+/// text from being written is an [`Error::Io`] whose verb is `write output`.
 pub fn is_closed_pipe(error: &Error) -> bool {
-    matches!(error, Error::Io { op: WRITE_OUTPUT, source, .. } if source.kind() == ErrorKind::BrokenPipe)
+    text::is_closed_pipe(error)
 }
 
 /// How to look.
@@ -177,8 +180,8 @@ fn show(text: &mut Text<'_>, look: &Look, name: &str, mut bytes: Bytes, view: Vi
         }
     }
     match kind {
-        Kind::Identity => identity::show(text, &mut bytes, view),
-        Kind::Hint(number) => hint::show(text, &mut bytes, look, number, view),
+        Kind::Identity => show_identity(text, &mut bytes, view),
+        Kind::Hint(number) => show_hint(text, &mut bytes, look, number, view),
         Kind::Segment(number) => {
             let mut owner = SegmentOwner { look, number };
             if look.store.is_ok() && matches!(view, View::Summary | View::Explain) {
@@ -200,6 +203,27 @@ fn show(text: &mut Text<'_>, look: &Look, name: &str, mut bytes: Bytes, view: Vi
     }
 }
 
+fn show_identity(text: &mut Text<'_>, bytes: &mut Bytes, view: View) -> Result<()> {
+    let Some(identity) = IdentityFile::read(bytes) else { return identity::cut(text, bytes) };
+    match view {
+        View::Summary | View::Entries => identity.summary(text),
+        View::Props => identity.props(text),
+        View::Layout => identity.layout(text),
+        View::Explain => identity.explain(text, bytes),
+    }
+}
+
+fn show_hint(text: &mut Text<'_>, bytes: &mut Bytes, look: &Look, number: u64, view: View) -> Result<()> {
+    let Some(hint) = HintFile::read(bytes, look, number) else { return hint::cut(text, bytes) };
+    match view {
+        View::Summary => hint.summary(text, bytes),
+        View::Props => hint.props(text, bytes),
+        View::Layout => hint.layout(text, bytes),
+        View::Entries => hint.entries(text, bytes),
+        View::Explain => hint.explain(text, bytes),
+    }
+}
+
 /// Shows a log. Where its header is damaged, `candidates` are what it may have been.
 fn show_log(
     text: &mut Text<'_>,
@@ -210,8 +234,8 @@ fn show_log(
     view: View,
 ) -> Result<()> {
     let found = header::read(&mut bytes);
-    let kinds = if expected.is_some() || owner.kind(2) == "delete" { entry::KINDS } else { edits::KINDS };
-    let header = found.or(expected).or_else(|| header::prove(&bytes, candidates, kinds));
+    let likely = owner.likely();
+    let header = found.or(expected).or_else(|| header::prove(&bytes, candidates, likely, PROVEN_BY));
     let salted = header.unwrap_or(Header { store_id: 0, number: 0, kind: 0 });
     let words = match (found, header) {
         (Some(header), _) if expected.is_some_and(|expected| expected != header) => {
@@ -231,7 +255,7 @@ fn show_log(
         }
     }
     let len = bytes.len();
-    let mut scan = Scan::new(bytes, salted, kinds, len);
+    let mut scan = Scan::new(bytes, salted, likely, len);
     match view {
         View::Explain => log::explain(text, &mut scan, owner),
         View::Entries => log::entries(text, &mut scan, owner),

@@ -5,14 +5,15 @@
 
 use kvs::engine::batch::WriteBatch;
 use kvs::engine::bitcask::Bitcask;
-use kvs::engine::bitcask::hint::HintBuilder;
+use kvs::engine::bitcask::hint::{FIXED, HintBuilder};
 use kvs::engine::bitcask::options::BitcaskOptions;
 use kvs::engine::options::{Access, OpenOptions, WriteOptions};
 use kvs::engine::range::KeyRange;
 use kvs::engine::{KvsEngine, KvsRead};
 use kvs::error::Error;
 use kvs::inspect::repair::{self, repair};
-use kvs::inspect::verify::{Report, verify};
+use kvs::inspect::verify::report::Report;
+use kvs::inspect::verify::verify;
 use kvs::inspect::{View, inspect};
 use kvs::record::frame::{HEADER_LEN, Header};
 use kvs::vfs::Vfs;
@@ -87,7 +88,7 @@ fn pairs(store: &dyn KvsRead) -> Pairs {
         .collect()
 }
 
-fn mend(disk: &SimDisk) -> (repair::Report, Pairs) {
+fn mend(disk: &SimDisk) -> (repair::report::Report, Pairs) {
     let before = disk.image();
     let report = repair(Arc::new(disk.clone()), Path::new("/db"), Path::new("/new")).unwrap();
     let mut after = disk.image();
@@ -257,7 +258,7 @@ fn verify_goes_on_behind_the_first_damage() {
         image.edit("/db/ENGINE")[20] ^= 1;
         image.edit("/db/000001.seg")[100] ^= 1;
         image.edit("/db/000001.seg")[1000] ^= 1;
-        image.edit("/db/000002.hint")[400] ^= 1;
+        image.edit("/db/000002.hint")[FIXED + 50] ^= 1;
         image.remove("/db/000003.seg");
     });
     let report = check(&disk);
@@ -286,9 +287,9 @@ fn a_hint_that_lies_is_found() {
         assert!(report.damage.iter().any(|damage| damage.path == name), "byte {at}: {report}");
     };
     // Of the first entry: its offset, its length, its key.
-    lie(308, 77);
-    lie(312, 9);
-    lie(308 + 12, b'X');
+    lie(FIXED, 77);
+    lie(FIXED + 4, 9);
+    lie(FIXED + 12, b'X');
     // An empty hint says that its segment holds nothing.
     let disk = SimDisk::from_image(&image, Record::Off);
     let dir = Dir::new(Arc::new(disk.clone()), Path::new("/db"));
@@ -319,7 +320,7 @@ fn what_a_crash_leaves_is_noted_and_sound() {
     let len = image.get(&active).unwrap().len();
     let torn = damaged(&image, |image| image.cut(&active, len - 3));
     let zeros = damaged(&image, |image| image.edit(&active).extend([0; 5000]));
-    let half_hint = damaged(&image, |image| image.cut("/db/000001.hint", 400));
+    let half_hint = damaged(&image, |image| image.cut("/db/000001.hint", FIXED + 50));
     let no_hint = damaged(&image, |image| image.edit("/db/000001.hint").fill(0));
     let left = damaged(&image, |image| image.put("/db/MANIFEST.tmp", b"half"));
     for (name, disk) in

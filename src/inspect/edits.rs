@@ -7,11 +7,15 @@ use crate::error::Result;
 use crate::inspect::bytes::Bytes;
 use crate::inspect::log::{Note, Owner};
 use crate::inspect::look::State;
-use crate::inspect::scan::Frame;
+use crate::inspect::scan::{Frame, Likely};
 use crate::inspect::text::Text;
+use crate::record::frame::Shape;
 
-/// The record kinds of a manifest.
-pub(super) const KINDS: &[u8] = &[EDIT];
+/// Whether bytes may be a manifest's record.
+pub(super) fn is_likely(shape: &Shape, _: &[u8]) -> bool {
+    // Its next number, and how many files it adds and removes.
+    shape.kind == EDIT && shape.len - shape.payload >= 24
+}
 
 /// The longest edit that is read: millions of files.
 const MAX_EDIT: usize = 256 << 20;
@@ -31,6 +35,10 @@ pub(super) struct ManifestOwner;
 impl Owner for ManifestOwner {
     fn kind(&self, kind: u8) -> &'static str {
         if kind == EDIT { "edit" } else { "BAD" }
+    }
+
+    fn likely(&self) -> Likely {
+        is_likely
     }
 
     fn note(&mut self, bytes: &mut Bytes, frame: &Frame) -> Note {

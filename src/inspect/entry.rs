@@ -1,14 +1,26 @@
 //! What a segment's record says, without its value: so that a large one need not be in memory.
 
-use crate::codec::MAX_VARINT_LEN;
+use crate::codec::{MAX_VARINT_LEN, Reader, varint_len};
 use crate::engine::batch::{MAX_KEY_LEN, Op};
 use crate::engine::bitcask::segment::{DELETE, Entry, SET};
 use crate::inspect::bytes::Bytes;
 use crate::inspect::scan::Frame;
-use crate::record::frame::Record;
+use crate::record::frame::{Record, Shape};
 
-/// The record kinds of a segment.
-pub(super) const KINDS: &[u8] = &[SET, DELETE];
+/// Whether bytes may be a segment's record, by what stands before the key.
+pub(super) fn is_likely(shape: &Shape, payload: &[u8]) -> bool {
+    let len = (shape.len - shape.payload) as u64;
+    let mut reader = Reader::new(payload);
+    let (seqno, key_len) = (reader.varint(), reader.varint());
+    match (shape.kind, seqno, key_len) {
+        (SET, Some(seqno), Some(key_len)) => {
+            let before = (varint_len(seqno) + varint_len(key_len)) as u64;
+            key_len <= MAX_KEY_LEN as u64 && before + key_len <= len
+        }
+        (DELETE, Some(_), _) => len <= (MAX_KEY_LEN + MAX_VARINT_LEN) as u64,
+        _ => false,
+    }
+}
 
 /// Bytes of a payload that hold everything before the value, and the beginning of that.
 const HEAD: usize = MAX_KEY_LEN + 2 * MAX_VARINT_LEN + 64;

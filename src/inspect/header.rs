@@ -4,7 +4,7 @@ use crate::codec::Reader;
 use crate::engine::filename::{self, FileName};
 use crate::error::Result;
 use crate::inspect::bytes::Bytes;
-use crate::inspect::scan::{Piece, Scan};
+use crate::inspect::scan::{Likely, Piece, Scan};
 use crate::inspect::text::{Text, quoted};
 use crate::record::frame::{HEADER_LEN, Header, MAGIC};
 use crate::vfs::DirEntry;
@@ -17,10 +17,10 @@ pub(super) fn read(bytes: &mut Bytes) -> Option<Header> {
 }
 
 /// The header that a file must have had, as some of its records prove: the first of these with which a
-/// record's checksum is right.
-pub(super) fn prove(bytes: &Bytes, candidates: &[Header], kinds: &'static [u8]) -> Option<Header> {
+/// record's checksum is right. Looks at the first `upto` bytes.
+pub(super) fn prove(bytes: &Bytes, candidates: &[Header], likely: Likely, upto: u64) -> Option<Header> {
     candidates.iter().copied().find(|header| {
-        let mut scan = Scan::new(bytes.elsewhere(), *header, kinds, u64::MAX);
+        let mut scan = Scan::new(bytes.elsewhere(), *header, likely, upto);
         std::iter::from_fn(|| scan.next_piece()).any(|piece| matches!(piece, Piece::Record(_)))
     })
 }

@@ -42,6 +42,9 @@ impl Bar {
     /// The bytes from `from` up to `to` are of this sort.
     pub(super) fn add(&mut self, from: u64, to: u64, sort: Sort) {
         let Some(index) = SORTS.iter().position(|(known, ..)| *known == sort) else { return };
+        if from >= to {
+            return;
+        }
         let (scale, len) = (WIDTH as u128, u128::from(self.len.max(1)));
         // In units of 1/WIDTH of a byte, so that small files fill several cells a byte.
         let (from, to) = (u128::from(from) * scale, u128::from(to) * scale);

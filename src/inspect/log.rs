@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::inspect::bytes::Bytes;
 use crate::inspect::header::verdict;
 use crate::inspect::look::State;
-use crate::inspect::scan::{Frame, Gap, Groups, Like, Member, Piece, Scan};
+use crate::inspect::scan::{Frame, Gap, Groups, Like, Likely, Member, Piece, Scan};
 use crate::inspect::text::{Text, count};
 use crate::record::frame::{HEADER_LEN, Shape};
 
@@ -13,6 +13,9 @@ use crate::record::frame::{HEADER_LEN, Shape};
 pub(super) trait Owner {
     /// The word for a record kind.
     fn kind(&self, kind: u8) -> &'static str;
+
+    /// What the search behind damage takes for one of its records.
+    fn likely(&self) -> Likely;
 
     /// What a record says, in short.
     fn note(&mut self, bytes: &mut Bytes, frame: &Frame) -> Note;

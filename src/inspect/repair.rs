@@ -14,6 +14,7 @@
 //! What it can not know: a damaged place may have held newer values, or removals, of keys whose older
 //! values are whole. Those come back. The report says so.
 
+pub mod report;
 mod salvage;
 mod sources;
 
@@ -23,96 +24,18 @@ use crate::engine::bitcask::options::BitcaskOptions;
 use crate::engine::bitcask::{self, Bitcask};
 use crate::engine::options::{OpenOptions, WriteOptions};
 use crate::error::{Error, Result};
+use crate::inspect::repair::report::Report;
 use crate::inspect::repair::salvage::Salvage;
 use crate::inspect::repair::sources::Sources;
 use crate::inspect::text::count;
 use crate::vfs::dir::Dir;
 use crate::vfs::{LockMode, Vfs};
 use crate::worker::Schedule;
-use serde::Serialize;
-use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 /// A batch of the new store is written when it has so many bytes.
 const BATCH_BYTES: usize = 1 << 20;
-
-/// What [`repair`] did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
-    /// The damaged store.
-    pub source: String,
-    /// The new one.
-    pub dest: String,
-    /// The engine of both.
-    pub engine: String,
-    /// What was saved.
-    pub saved: Saved,
-    /// What was not.
-    pub lost: Vec<Lost>,
-    /// What was found on the way, and what could not be known.
-    pub notes: Vec<String>,
-}
-
-/// What was saved.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Saved {
-    /// Keys that are in the new store.
-    pub keys: u64,
-    /// Bytes of these keys and their values.
-    pub bytes: u64,
-    /// Segments that were read.
-    pub segments: u64,
-    /// Records with a right checksum, in whole groups.
-    pub records: u64,
-    /// Of these, removals.
-    pub tombstones: u64,
-}
-
-/// Something that was not saved.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Lost {
-    /// The file.
-    pub path: String,
-    /// Where in it.
-    pub offset: u64,
-    /// How many bytes.
-    pub bytes: u64,
-    /// Why.
-    pub reason: String,
-}
-
-impl Report {
-    /// Whether every byte of every record was saved.
-    pub fn is_lossless(&self) -> bool {
-        self.lost.is_empty()
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Saved { keys, bytes, segments, records, tombstones } = self.saved;
-        writeln!(f, "{}: repaired into {}", self.source, self.dest)?;
-        writeln!(f, "  saved  {}, {bytes} bytes", count(keys, "key"))?;
-        writeln!(
-            f,
-            "  read   {}, of which {}, in {}",
-            count(records, "record"),
-            count(tombstones, "removal"),
-            count(segments, "segment")
-        )?;
-        for Lost { path, offset, bytes, reason } in &self.lost {
-            writeln!(f, "  LOST   {path} at {offset}, {}: {reason}", count(*bytes, "byte"))?;
-        }
-        for note in &self.notes {
-            writeln!(f, "  note   {note}")?;
-        }
-        match self.lost.len() {
-            0 => f.write_str("nothing was lost"),
-            n => write!(f, "lost: {}", count(n as u64, "place")),
-        }
-    }
-}
 
 /// Saves what is whole of the store at `source` into a new store at `dest`, which must be missing or
 /// empty. Needs memory for every key, as opening does.

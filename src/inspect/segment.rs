@@ -7,7 +7,7 @@ use crate::inspect::bytes::Bytes;
 use crate::inspect::entry;
 use crate::inspect::log::{Note, Owner};
 use crate::inspect::look::Look;
-use crate::inspect::scan::Frame;
+use crate::inspect::scan::{Frame, Likely};
 use crate::inspect::text::{Text, quoted};
 
 /// Characters of a key that are shown in a line.
@@ -30,6 +30,10 @@ impl Owner for SegmentOwner<'_> {
             DELETE => "delete",
             _ => "BAD",
         }
+    }
+
+    fn likely(&self) -> Likely {
+        entry::is_likely
     }
 
     fn note(&mut self, bytes: &mut Bytes, frame: &Frame) -> Note {

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! So one pass that keeps `P` at every 4 KiB (1 MiB of memory for 1 GiB) answers every later question
-//! with two short reads.
+//! with two short reads. `shift` is a product of polynomials over GF(2), modulo the CRC's own:
+//! `c * x^(8n)`, and that power is put together from the squares `x, x^2, x^4, ...`.
 
 use crate::inspect::bytes::Bytes;
 
@@ -27,7 +28,15 @@ pub(super) struct Sums {
     /// For the two ends of a range.
     near: Bytes,
     far: Bytes,
+    /// `squares[k]` is `x^(2^k)`.
+    squares: [u32; SQUARES],
 }
+
+/// Castagnoli's polynomial: the highest bit of a number is the coefficient of `x^0`.
+const POLYNOMIAL: u32 = 0x82f6_3b78;
+
+/// Enough for the number of bits in any file.
+const SQUARES: usize = 64 + 3;
 
 impl Sums {
     /// Reads the file from `base` to its end, once.
@@ -38,15 +47,41 @@ impl Sums {
             marks.push(near.checksum(marks.last().copied().unwrap_or(0), at, at + EVERY));
             at += EVERY;
         }
-        Sums { marks, base, near, far }
+        Sums { marks, base, near, far, squares: squares() }
     }
 
     /// CRC-32C of the bytes from `from`, which is not below the base, up to `to`, begun with `seed`.
     pub(super) fn checksum(&mut self, seed: u32, from: u64, to: u64) -> u32 {
         let before = upto(&self.marks, self.base, &mut self.near, from);
         let whole = upto(&self.marks, self.base, &mut self.far, to);
-        crc32c::crc32c_combine(seed ^ before, whole, (to - from) as usize)
+        self.shift(seed ^ before, to - from) ^ whole
     }
+
+    /// What a checksum becomes when `len` zeros follow.
+    fn shift(&self, sum: u32, len: u64) -> u32 {
+        // From x^8 on: a byte has eight bits.
+        let bits = (0..64).filter(|bit| len >> bit & 1 == 1);
+        bits.fold(sum, |sum, bit| times(self.squares[bit + 3], sum))
+    }
+}
+
+fn squares() -> [u32; SQUARES] {
+    let mut squares = [1 << 30; SQUARES];
+    for k in 1..SQUARES {
+        squares[k] = times(squares[k - 1], squares[k - 1]);
+    }
+    squares
+}
+
+/// The product of two polynomials.
+fn times(a: u32, mut b: u32) -> u32 {
+    let mut product = 0;
+    for bit in (0..32).rev() {
+        // All ones where the coefficient is one: no branch that the processor could guess wrong.
+        product ^= b & 0u32.wrapping_sub(a >> bit & 1);
+        b = b >> 1 ^ POLYNOMIAL & 0u32.wrapping_sub(b & 1);
+    }
+    product
 }
 
 fn upto(marks: &[u32], base: u64, bytes: &mut Bytes, at: u64) -> u32 {

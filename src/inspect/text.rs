@@ -1,11 +1,13 @@
 //! The page that `inspect` writes: lines, rows of bytes with their meaning, and short forms of data.
 
 use crate::error::{Error, Result};
-use crate::inspect::WRITE_OUTPUT;
 use crate::inspect::bytes::Bytes;
 use std::fmt::Display;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+
+/// The verb of the error that says that the text could not be written.
+const WRITE_OUTPUT: &str = "write output";
 
 /// Bytes in a row.
 const ROW: usize = 8;
@@ -82,6 +84,11 @@ impl<'a> Text<'a> {
     }
 }
 
+/// Whether writing failed because nobody reads any more.
+pub(super) fn is_closed_pipe(error: &Error) -> bool {
+    matches!(error, Error::Io { op: WRITE_OUTPUT, source, .. } if source.kind() == ErrorKind::BrokenPipe)
+}
+
 /// Bytes in hex, with a blank between each two.
 pub(super) fn hex(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(3 * bytes.len());
@@ -122,7 +129,7 @@ pub(super) fn count(n: u64, noun: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Text, count, quoted};
+    use super::{Text, count, is_closed_pipe, quoted};
     use crate::error::Error;
     use std::io::{self, Write};
     use std::path::Path;
@@ -149,7 +156,8 @@ mod tests {
         let mut text = Text::new(&mut closed, Path::new("/db"));
         text.line("hello").unwrap();
         let error = text.finish().unwrap_err();
-        let Error::Io { op: "write output", source, .. } = error else { panic!("{error}") };
-        assert_eq!(source.kind(), io::ErrorKind::BrokenPipe);
+        assert!(is_closed_pipe(&error), "{error}");
+        let read = io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(!is_closed_pipe(&Error::io("read", Path::new("/db"), read)));
     }
 }

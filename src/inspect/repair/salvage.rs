@@ -6,8 +6,8 @@ use crate::engine::filename;
 use crate::inspect::bytes::Bytes;
 use crate::inspect::entry;
 use crate::inspect::header;
+use crate::inspect::repair::report::{Lost, Saved};
 use crate::inspect::repair::sources::Source;
-use crate::inspect::repair::{Lost, Saved};
 use crate::inspect::scan::{Frame, Groups, Member, Piece, Scan};
 use crate::inspect::text::count;
 use crate::record::frame::{self, HEADER_LEN, Header};
@@ -76,7 +76,7 @@ impl Salvage {
         let Some(header) = self.header(source, &name, &mut bytes) else { return };
         self.saved.segments += 1;
         self.segments.push((name.clone(), header, None));
-        self.walk(&name, source, Scan::new(bytes, header, entry::KINDS, u64::MAX));
+        self.walk(&name, source, Scan::new(bytes, header, entry::is_likely, u64::MAX));
         if let Some(sealed_len) = source.sealed_len.filter(|&sealed_len| sealed_len > len) {
             self.lose(&name, len, sealed_len - len, "the file is cut".into());
         }
@@ -105,7 +105,7 @@ impl Salvage {
             }
             None => {
                 let candidates = kinds.map(|kind| Header { store_id, number, kind });
-                let proven = header::prove(bytes, &candidates, entry::KINDS);
+                let proven = header::prove(bytes, &candidates, entry::is_likely, u64::MAX);
                 match proven {
                     Some(_) => {
                         self.notes.push(format!("{name}: its header is damaged; its name says what it was"))

@@ -55,7 +55,7 @@ impl Verifier {
             }
         }
         let Ok(bytes) = Bytes::open(&self.dir, &filename::segment(number)) else { return count };
-        let mut scan = Scan::new(bytes, header, entry::KINDS, u64::MAX);
+        let mut scan = Scan::new(bytes, header, entry::is_likely, u64::MAX);
         while let Some(piece) = scan.next_piece() {
             let frame = match piece {
                 Piece::Record(frame) => frame,

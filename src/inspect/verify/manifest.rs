@@ -22,7 +22,7 @@ impl Verifier {
             self.damage(MANIFEST, 0, "the header is that of another file".into());
             return None;
         }
-        let mut scan = Scan::new(bytes, header, edits::KINDS, u64::MAX);
+        let mut scan = Scan::new(bytes, header, edits::is_likely, u64::MAX);
         let (files, breaks, read) = self.edits(&mut scan);
         self.unreadable(MANIFEST, scan.bytes());
         let (damaged, torn) = breaks.split(0);

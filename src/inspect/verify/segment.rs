@@ -55,7 +55,7 @@ impl Verifier {
             None => {}
         }
         let Some(header) = self.segment_header(&name, number, meta, &mut bytes) else { return };
-        let mut scan = Scan::new(bytes, header, entry::KINDS, u64::MAX);
+        let mut scan = Scan::new(bytes, header, entry::is_likely, u64::MAX);
         let range = meta.map(seqno_range).filter(|_| header.number == number);
         let found = self.records(&name, number, range, &mut scan, keydir);
         self.unreadable(&name, scan.bytes());
@@ -92,7 +92,7 @@ impl Verifier {
         match header::read(bytes) {
             None => {
                 self.damage(name, 0, "the header is cut or damaged".into());
-                expected.or_else(|| header::prove(bytes, &candidates, entry::KINDS))
+                expected.or_else(|| header::prove(bytes, &candidates, entry::is_likely, u64::MAX))
             }
             Some(found) if expected.map_or(candidates.contains(&found), |expected| expected == found) => {
                 Some(found)

@@ -1,0 +1,82 @@
+//! What a repair saved, and what it did not.
+
+use crate::inspect::text::count;
+use serde::Serialize;
+use std::fmt;
+
+/// What [`repair`](crate::inspect::repair::repair) did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The damaged store.
+    pub source: String,
+    /// The new one.
+    pub dest: String,
+    /// The engine of both.
+    pub engine: String,
+    /// What was saved.
+    pub saved: Saved,
+    /// What was not.
+    pub lost: Vec<Lost>,
+    /// What was found on the way, and what could not be known.
+    pub notes: Vec<String>,
+}
+
+/// What was saved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Saved {
+    /// Keys that are in the new store.
+    pub keys: u64,
+    /// Bytes of these keys and their values.
+    pub bytes: u64,
+    /// Segments that were read.
+    pub segments: u64,
+    /// Records with a right checksum, in whole groups.
+    pub records: u64,
+    /// Of these, removals.
+    pub tombstones: u64,
+}
+
+/// Something that was not saved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Lost {
+    /// The file.
+    pub path: String,
+    /// Where in it.
+    pub offset: u64,
+    /// How many bytes.
+    pub bytes: u64,
+    /// Why.
+    pub reason: String,
+}
+
+impl Report {
+    /// Whether every byte of every record was saved.
+    pub fn is_lossless(&self) -> bool {
+        self.lost.is_empty()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Saved { keys, bytes, segments, records, tombstones } = self.saved;
+        writeln!(f, "{}: repaired into {}", self.source, self.dest)?;
+        writeln!(f, "  saved  {}, {bytes} bytes", count(keys, "key"))?;
+        writeln!(
+            f,
+            "  read   {}, of which {}, in {}",
+            count(records, "record"),
+            count(tombstones, "removal"),
+            count(segments, "segment")
+        )?;
+        for Lost { path, offset, bytes, reason } in &self.lost {
+            writeln!(f, "  LOST   {path} at {offset}, {}: {reason}", count(*bytes, "byte"))?;
+        }
+        for note in &self.notes {
+            writeln!(f, "  note   {note}")?;
+        }
+        match self.lost.len() {
+            0 => f.write_str("nothing was lost"),
+            n => write!(f, "lost: {}", count(n as u64, "place")),
+        }
+    }
+}
