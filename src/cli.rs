@@ -20,6 +20,7 @@ mod get;
 mod import;
 mod interrupt;
 mod json;
+mod look;
 mod manual;
 mod options;
 mod output;
@@ -36,12 +37,14 @@ mod stream;
 mod style;
 mod table;
 mod upkeep;
+mod verb;
 pub mod voice;
 
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::place::Place;
 use crate::cli::session::Session;
 use crate::cli::style::{Color, Style};
+use crate::cli::verb::Verb;
 use clap::builder::Resettable;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::{OsStr, OsString};
@@ -78,53 +81,18 @@ enum Command {
     #[command(flatten)]
     Verb(Verb),
     Shell(shell::Shell),
+    Verify(look::Verify),
+    Repair(look::Repair),
+    Inspect(look::Inspect),
     Completions(manual::Completions),
     Man(manual::Man),
 }
 
-/// The verbs that work on a store, in a shell as well as alone.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
-    Set(set::Set),
-    Get(get::Get),
-    Exists(exists::Exists),
-    Rm(rm::Rm),
-    Scan(scan::Scan),
-    Batch(batch::Batch),
-    Import(import::Import),
-    Export(export::Export),
-    Stats(stats::StatsVerb),
-    Compact(upkeep::Compact),
-    Sync(upkeep::Sync),
-    Checkpoint(upkeep::Checkpoint),
-    Options(options::Options),
-}
-
-impl Verb {
-    /// Does it, and says how it went.
-    pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
-        match self {
-            Verb::Set(verb) => verb.run(session),
-            Verb::Get(verb) => verb.run(session),
-            Verb::Exists(verb) => verb.run(session),
-            Verb::Rm(verb) => verb.run(session),
-            Verb::Scan(verb) => verb.run(session),
-            Verb::Batch(verb) => verb.run(session),
-            Verb::Import(verb) => verb.run(session),
-            Verb::Export(verb) => verb.run(session),
-            Verb::Stats(verb) => verb.run(session),
-            Verb::Compact(verb) => verb.run(session),
-            Verb::Sync(verb) => verb.run(session),
-            Verb::Checkpoint(verb) => verb.run(session),
-            Verb::Options(verb) => verb.run(session),
-        }
-    }
-}
-
 /// The headings of the help, and the commands below each.
-const HEADINGS: [(&str, &[&str]); 3] = [
+const HEADINGS: [(&str, &[&str]); 4] = [
     ("Data", &["set", "get", "exists", "rm", "scan", "batch", "import", "export", "shell"]),
-    ("Store", &["stats", "compact", "sync", "checkpoint", "options"]),
+    ("Store", &["stats", "compact", "sync", "options", "verify", "repair", "checkpoint"]),
+    ("Look", &["inspect"]),
     ("Meta", &["completions", "man"]),
 ];
 
@@ -175,6 +143,9 @@ pub fn run(args: Vec<OsString>) -> Result<Outcome, Failure> {
         let outcome = match cli.command {
             Command::Verb(verb) => verb.run(&mut session),
             Command::Shell(shell) => shell.run(&mut session),
+            Command::Verify(verb) => verb.run(&mut session),
+            Command::Repair(verb) => verb.run(&mut session),
+            Command::Inspect(verb) => verb.run(&mut session),
             Command::Completions(verb) => verb.run(&mut session, command()),
             Command::Man(verb) => verb.run(&mut session, command()),
         };

@@ -54,7 +54,8 @@ pub enum Error {
 
     /// The directory belongs to another engine than the one asked for. Nothing was touched.
     #[error(
-        "{}: this directory belongs to the {found} engine, not to {wanted}; to move it: kvs -p {} migrate --to {wanted} DEST",
+        "{}: this directory belongs to the {found} engine, not to {wanted}; to move it: \
+         kvs -p {} export | kvs -e {wanted} -p DEST import",
         path.display(), path.display()
     )]
     WrongEngine {

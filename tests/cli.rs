@@ -11,6 +11,8 @@ mod contract;
 mod conventions;
 #[path = "cli/data.rs"]
 mod data;
+#[path = "cli/look.rs"]
+mod look;
 #[path = "cli/manual.rs"]
 mod manual;
 #[path = "cli/scan.rs"]

@@ -38,7 +38,7 @@ pub mod view;
 mod writer;
 
 use crate::engine::batch::{Op, WriteBatch, check_key};
-use crate::engine::bitcask::compaction::{Aim, Facts, Job, Merged, Output};
+use crate::engine::bitcask::compaction::{Aim, Job, Merged, Output};
 use crate::engine::bitcask::cursor::{BitcaskCursor, Past, Pinned};
 use crate::engine::bitcask::history::History;
 use crate::engine::bitcask::index::Index;
@@ -278,6 +278,10 @@ impl KvsEngine for Bitcask {
     }
 
     fn checkpoint(&self, dest: &Path) -> Result<()> {
+        if self.store.writer.lock().is_none() {
+            return Err(Error::ReadOnly);
+        }
+        self.store.health.check()?;
         let dir = checkpoint::prepare(&self.store.shelf, dest)?;
         // No merge in between: the segments that were live stay.
         let _merging = self.store.merging.lock();
@@ -340,6 +344,7 @@ impl Store {
     /// Commits a group, as its leader: one append and at most one sync for all, then the keydir.
     fn apply(&self, group: &mut [Request]) {
         let mut writer = self.writer.lock();
+        let _watch = self.health.watch("a commit");
         let result = match &mut *writer {
             // A reader has acknowledged nothing: all of that is durable.
             None if group.iter().all(|request| request.batch.is_empty()) => {
@@ -455,6 +460,7 @@ impl Store {
         self.health.check()?;
         let mut writer = self.writer.lock();
         let writer = writer.as_mut().ok_or(Error::ReadOnly)?;
+        let _watch = self.health.watch("a rotation");
         if !writer.log.is_empty() {
             let result = self.rotate(writer);
             self.health.guard(result)?;
@@ -509,45 +515,26 @@ impl Store {
     /// Merges one run of segments that hold no write after `upto`; false if none is worth it.
     fn merge_once(&self, aim: Aim, upto: u64) -> Result<bool> {
         let mut merging = self.merging.lock();
-        let (view, visible) = {
-            // Between two writes: so the facts agree with each other.
-            let moments = self.index.history.lock();
-            (self.index.view.load_full(), moments.visible)
-        };
-        let by_age = view.by_age();
-        let mut facts: Vec<_> = by_age.iter().filter_map(|segment| Facts::of(segment, visible)).collect();
-        facts.retain(|facts| facts.last_seqno <= upto);
-        facts.iter_mut().for_each(|facts| facts.is_damaged = merging.damaged.contains(&facts.number));
-        let Some(picked) = compaction::pick(&facts, &self.options, aim) else { return Ok(false) };
-        let (inputs, outside): (Vec<_>, Vec<_>) =
-            by_age.into_iter().partition(|segment| picked.contains(&segment.number));
-        let purged = |segment: &Segment| {
-            facts.iter().find(|facts| facts.number == segment.number).map_or(0, |facts| facts.purged_upto)
-        };
-        let outside = outside.iter().map(|segment| (segment.first_seqno, purged(segment))).collect();
-        let job = Job {
-            inputs: &inputs,
-            outside,
-            visible,
-            segment_bytes: self.options.segment_bytes,
-            hints: self.options.hints,
+        let Some(job) = Job::plan(&self.index, &self.options, aim, upto, &merging.damaged) else {
+            return Ok(false);
         };
         let next_number = || self.next_number.fetch_add(1, Ordering::Relaxed);
         let merged = compaction::run(&self.shelf, &self.index, &job, &next_number);
         let merged = merged.inspect_err(|error| {
             if error.is_corruption() {
-                merging.damaged.extend(picked.iter().copied());
+                merging.damaged.extend(job.numbers());
             }
         })?;
-        self.install_merge(&inputs, merged)?;
+        self.install_merge(&job, merged)?;
         Ok(true)
     }
 
     /// Puts a merge's outputs in the place of its inputs.
-    fn install_merge(&self, inputs: &[Arc<Segment>], merged: Merged) -> Result<()> {
+    fn install_merge(&self, job: &Job, merged: Merged) -> Result<()> {
+        let _watch = self.health.watch("installing a merge");
         // What replaced the records that were left out must be durable before they go.
         self.sync_behind()?;
-        let removed: Vec<u64> = inputs.iter().map(|segment| segment.number).collect();
+        let removed = job.numbers();
         let add = merged.outputs.iter().map(|output| (output.number, output.meta.clone())).collect();
         self.apply_edit(Edit { add, remove: removed.clone(), ..Edit::default() })?;
         let segment =
@@ -555,10 +542,10 @@ impl Store {
         let made: Vec<_> = merged.outputs.iter().map(segment).collect();
         self.index.add_segments(&made);
         for (segment, output) in made.iter().zip(&merged.outputs) {
-            output.relocate(&self.index.keydir, inputs, segment);
+            output.relocate(&self.index.keydir, &job.inputs, segment);
         }
         self.index.remove_segments(&removed);
-        inputs.iter().for_each(|segment| segment.condemn());
+        job.inputs.iter().for_each(|segment| segment.condemn());
         self.merges.fetch_add(1, Ordering::Relaxed);
         self.merge_read_bytes.fetch_add(merged.read_bytes, Ordering::Relaxed);
         self.merge_written_bytes.fetch_add(merged.written_bytes, Ordering::Relaxed);

@@ -54,4 +54,26 @@ impl Health {
     pub fn guard<T>(&self, result: Result<T>) -> Result<T> {
         result.map_err(|e| self.poison(e))
     }
+
+    /// Poisons if a panic comes before the watch is let go: what was being changed is then in a state
+    /// that nobody knows.
+    pub fn watch(&self, what: &'static str) -> Watch<'_> {
+        Watch { health: self, what, was_panicking: std::thread::panicking() }
+    }
+}
+
+/// See [`Health::watch`].
+#[derive(Debug)]
+pub struct Watch<'a> {
+    health: &'a Health,
+    what: &'static str,
+    was_panicking: bool,
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() && !self.was_panicking {
+            self.health.poison(Error::invalid(format!("a thread panicked in the middle of {}", self.what)));
+        }
+    }
 }

@@ -125,6 +125,8 @@ pub struct Read<F> {
     pub how: End,
     /// Whether it was closed in an orderly way.
     closed: bool,
+    /// How much of it is known to be durable.
+    synced: u64,
     header: Header,
 }
 
@@ -150,7 +152,14 @@ pub fn read<F: Serialize + DeserializeOwned + Clone>(dir: &Dir, store_id: u64) -
         // A manifest comes into being whole, by an atomic replace.
         return Err(file.corruption(HEADER_LEN, "the manifest's first edit is missing"));
     }
-    Ok(Read { files, end: reader.position(), how, closed: reader.is_closed(), header })
+    Ok(Read {
+        files,
+        end: reader.position(),
+        how,
+        closed: reader.is_closed(),
+        synced: reader.synced(),
+        header,
+    })
 }
 
 /// The manifest of an open store.
@@ -177,7 +186,7 @@ impl<F: Serialize + DeserializeOwned + Clone> Manifest<F> {
     /// is made durable, before anything is done that builds on it: a process that was killed may have
     /// left its last edit, or the name of a new manifest, with the system only.
     pub fn resume(dir: &Dir, read: Read<F>) -> Result<Manifest<F>> {
-        let Read { files, end, how, closed, header } = read;
+        let Read { files, end, how, closed, mut synced, header } = read;
         let file = dir.append(MANIFEST, Cause::Manifest)?;
         if how != End::Clean {
             file.truncate(end)?;
@@ -185,10 +194,13 @@ impl<F: Serialize + DeserializeOwned + Clone> Manifest<F> {
         // Edits that a `Close` stands behind were synced, each in its turn.
         if how != End::Clean || !closed {
             file.sync()?;
+            synced = end;
         }
         dir.sync()?;
         let sum = checksum(&file, end)?;
-        let log = LogWriter::resume(file, header, sum);
+        let mut log = LogWriter::resume(file, header, sum);
+        // So the next edit vouches for those that were found.
+        log.note_synced(synced);
         let fresh_bytes = HEADER_LEN + files.snapshot().encode().len() as u64;
         Ok(Manifest { dir: dir.clone(), header, log, files, fresh_bytes })
     }

@@ -44,7 +44,7 @@ impl Dir {
     pub fn create_all(&self) -> Result<()> {
         let mut missing: Vec<&Path> = Vec::new();
         for level in self.path.ancestors().filter(|p| !p.as_os_str().is_empty()) {
-            match self.vfs.list(level) {
+            match retry(|| self.vfs.list(level)) {
                 Ok(_) => {
                     self.sync_parent(level)?;
                     break;
@@ -79,7 +79,7 @@ impl Dir {
 
     /// What is in it, sorted by name; `None` if there is no such directory.
     pub fn list(&self) -> Result<Option<Vec<DirEntry>>> {
-        match self.vfs.list(&self.path) {
+        match retry(|| self.vfs.list(&self.path)) {
             Ok(entries) => Ok(Some(entries)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(Error::io("list", &self.path, e)),
@@ -88,7 +88,7 @@ impl Dir {
 
     /// Keeps others out until the lock is dropped; [`Error::Locked`] at once if somebody is in.
     pub fn lock(&self, mode: LockMode) -> Result<Box<dyn DirLock>> {
-        self.vfs.lock(&self.path, mode).map_err(|e| match e.kind() {
+        retry(|| self.vfs.lock(&self.path, mode)).map_err(|e| match e.kind() {
             io::ErrorKind::WouldBlock => Error::Locked { path: self.path.to_path_buf() },
             _ => Error::io("lock", &self.path, e),
         })

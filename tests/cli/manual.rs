@@ -2,7 +2,7 @@
 
 use crate::user::{User, names};
 
-const VERBS: [&str; 16] = [
+const VERBS: [&str; 19] = [
     "set",
     "get",
     "exists",
@@ -17,6 +17,9 @@ const VERBS: [&str; 16] = [
     "sync",
     "checkpoint",
     "options",
+    "verify",
+    "repair",
+    "inspect",
     "completions",
     "man",
 ];

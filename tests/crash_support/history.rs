@@ -83,6 +83,11 @@ impl Setting {
         self.open_as(disk, Path::new(self.path), Access::Create)
     }
 
+    /// A store that is there already, to look at.
+    pub(crate) fn open_to_read(&self, disk: Arc<dyn Vfs>) -> Result<Bitcask> {
+        self.open_as(disk, Path::new(self.path), Access::Read)
+    }
+
     /// A store that is there already; makes none.
     pub(crate) fn open_existing(&self, disk: Arc<dyn Vfs>, path: &Path) -> Result<Bitcask> {
         self.open_as(disk, path, Access::Write)

@@ -3,7 +3,7 @@
 //! What the first had written and not synced is seen by the second, but is not durable yet. So whoever
 //! opens a store may build on nothing that was only read, before it is synced.
 
-use crate::crash_support::history::{History, Life, Model, Step};
+use crate::crash_support::history::{History, Life, Model, Setting, Step};
 use crate::crash_support::oracle::{Known, Oracle, digest};
 use kvs::vfs::crash::state::{Report, Violation};
 use kvs::vfs::crash::{Budget, explore};
@@ -57,7 +57,7 @@ pub(crate) fn second_lives(
 pub(crate) fn recoveries(history: &History, every: u128, budget: &Budget) -> (Report, Known) {
     let (mut total, mut known) = (Report::default(), Known::default());
     explore(&history.recording, budget, |state| {
-        if state.image.hash() % every != 0 {
+        if !state.image.hash().is_multiple_of(every) {
             return Ok(());
         }
         let disk = SimDisk::from_image(&state.image, Record::On);
@@ -101,7 +101,9 @@ fn kills(recording: &Recording) -> Vec<Vec<Op>> {
 
 fn second_life(history: &History, disk: SimDisk, killed: &[Op], steps: &[Step]) -> Result<History, String> {
     let told = |error: kvs::error::Error| format!("second life: {error}");
-    let mut life = Life::begin(&history.setting, disk, Model::default()).map_err(told)?;
+    // If there is no store yet, it makes one of its own, on the ruins of the first.
+    let setting = Setting { store_id: history.setting.store_id + 1, ..history.setting.clone() };
+    let mut life = Life::begin(&setting, disk, Model::default()).map_err(told)?;
     let found = digest(life.store()).map_err(told)?.digest128();
     let (lo, hi) = marks(killed);
     let range = lo..=hi.min(history.prefixes.len() as u64 - 1);

@@ -17,11 +17,15 @@ use xxhash_rust::xxh3::Xxh3;
 /// Greater than every key of a workload.
 const PROBE: &[u8] = &[0xff; 5];
 
+/// One disk in so many is opened for reading first.
+const READ_FIRST: u128 = 8;
+
 /// Judges the disks of one history:
 ///
 /// - PREFIX: the store opens, and holds what it held after `k` changes, for some `k` from the last
 ///   one that had to survive to the last one that was asked for. A batch is one change.
 /// - LIVE: it can be written, read and compacted, and the next opening finds the same and the write.
+/// - Who opens it for reading finds the same, and changes nothing.
 /// - No temporary file is left once it is open.
 /// - A checkpoint that has returned is a store with what was written before it; one that has not is
 ///   such a store, or none.
@@ -68,15 +72,32 @@ impl<'h> Oracle<'h> {
         if let Some(&found) = self.known.found.get(&hash) {
             return self.check_prefix(found, state.lo(), state.hi());
         }
+        let read = if hash.is_multiple_of(READ_FIRST) { self.read(&disk)? } else { None };
         let store = self.setting.open(Arc::new(disk.clone())).map_err(told("open"))?;
         let found = digest(&store).map_err(told("scan"))?;
         self.check_prefix(found.digest128(), state.lo(), state.hi())?;
+        if read.is_some_and(|read| read != found.digest128()) {
+            return Err("a reader finds something else than a writer".into());
+        }
         self.check_names(&disk)?;
         if self.known.live.insert(disk.image().hash()) {
             self.check_live(&disk, store, found.clone())?;
         }
         self.known.found.insert(hash, found.digest128());
         Ok(())
+    }
+
+    /// What a reader finds, who changes nothing; `None` if there is no store yet.
+    fn read(&self, disk: &SimDisk) -> Result<Option<u128>, String> {
+        let before = disk.image();
+        let found = match self.setting.open_to_read(Arc::new(disk.clone())) {
+            Err(Error::NoStore { .. }) => None,
+            other => Some(digest(&other.map_err(told("open to read"))?).map_err(told("read"))?.digest128()),
+        };
+        match disk.image() == before {
+            true => Ok(found),
+            false => Err("a reader has changed something".into()),
+        }
     }
 
     fn check_prefix(&self, found: u128, lo: u64, hi: u64) -> Result<(), String> {

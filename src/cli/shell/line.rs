@@ -1,8 +1,9 @@
 //! A line of the shell.
 
+use crate::cli::argv;
 use crate::cli::failure::Failure;
 use crate::cli::style::Style;
-use crate::cli::{Verb, argv};
+use crate::cli::verb::Verb;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;

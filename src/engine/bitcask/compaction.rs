@@ -53,6 +53,7 @@ use crate::record::frame::{HEADER_LEN, Part};
 use crate::record::reader::LogReader;
 use crate::record::writer::LogWriter;
 use crate::vfs::Cause;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What [`pick`] looks at: a segment in numbers.
@@ -190,9 +191,9 @@ fn numbers(run: &[Facts]) -> Vec<u64> {
 
 /// What a merge needs to know.
 #[derive(Debug)]
-pub struct Job<'a> {
+pub struct Job {
     /// The segments to merge, from the oldest to the newest.
-    pub inputs: &'a [Arc<Segment>],
+    pub inputs: Vec<Arc<Segment>>,
     /// `first_seqno` and `purged_upto` of the live segments outside of the merge.
     pub outside: Vec<(u64, u64)>,
     /// The newest write that the keydir showed when the merge began.
@@ -203,7 +204,38 @@ pub struct Job<'a> {
     pub hints: bool,
 }
 
-impl Job<'_> {
+impl Job {
+    /// What to merge now, if anything is worth it, of the sealed segments that hold no write after
+    /// `upto`. Those in `damaged` are left alone.
+    pub fn plan(
+        index: &Index,
+        options: &BitcaskOptions,
+        aim: Aim,
+        upto: u64,
+        damaged: &BTreeSet<u64>,
+    ) -> Option<Job> {
+        // The moment first. What is replaced after it makes a segment look worse, never better.
+        let visible = index.history.lock().visible;
+        let by_age = index.view.load().by_age();
+        let mut facts: Vec<_> = by_age.iter().filter_map(|segment| Facts::of(segment, visible)).collect();
+        facts.retain(|facts| facts.last_seqno <= upto);
+        facts.iter_mut().for_each(|facts| facts.is_damaged = damaged.contains(&facts.number));
+        let picked = pick(&facts, options, aim)?;
+        let (inputs, outside): (Vec<_>, Vec<_>) =
+            by_age.into_iter().partition(|segment| picked.contains(&segment.number));
+        let purged = |segment: &Segment| {
+            facts.iter().find(|facts| facts.number == segment.number).map_or(0, |facts| facts.purged_upto)
+        };
+        let outside = outside.iter().map(|segment| (segment.first_seqno, purged(segment))).collect();
+        let (segment_bytes, hints) = (options.segment_bytes, options.hints);
+        Some(Job { inputs, outside, visible, segment_bytes, hints })
+    }
+
+    /// The numbers of its inputs.
+    pub fn numbers(&self) -> Vec<u64> {
+        self.inputs.iter().map(|segment| segment.number).collect()
+    }
+
     /// Whether a tombstone may go; see the proof above.
     fn is_needless(&self, seqno: u64) -> bool {
         self.outside.iter().all(|&(first_seqno, purged_upto)| first_seqno > seqno || purged_upto >= seqno)
@@ -258,7 +290,7 @@ impl Output {
 
 /// Copies what is still needed of the job's inputs. `next_number` gives numbers to the new files.
 /// After an error nothing is left of them, and the inputs are as they were.
-pub fn run(shelf: &Shelf, index: &Index, job: &Job<'_>, next_number: &dyn Fn() -> u64) -> Result<Merged> {
+pub fn run(shelf: &Shelf, index: &Index, job: &Job, next_number: &dyn Fn() -> u64) -> Result<Merged> {
     let mut copier = Copier { shelf, index, job, next_number, open: None, done: Merged::default() };
     let result = copier.copy_all();
     if result.is_err() {
@@ -270,7 +302,7 @@ pub fn run(shelf: &Shelf, index: &Index, job: &Job<'_>, next_number: &dyn Fn() -
 struct Copier<'a> {
     shelf: &'a Shelf,
     index: &'a Index,
-    job: &'a Job<'a>,
+    job: &'a Job,
     next_number: &'a dyn Fn() -> u64,
     open: Option<OpenOutput>,
     done: Merged,
@@ -291,7 +323,7 @@ const FLUSH_BYTES: u64 = 256 << 10;
 
 impl Copier<'_> {
     fn copy_all(&mut self) -> Result<()> {
-        for input in self.job.inputs {
+        for input in &self.job.inputs {
             self.copy_segment(input)?;
         }
         self.finish_output()?;

@@ -4,7 +4,9 @@
 //! 2. Every live segment must be there with its length: a missing one is damage, not an empty store.
 //! 3. From the oldest segment to the newest, the keydir is filled: from the hint if there is a sound
 //!    one, else from the log itself. Only the active segment's tail may be torn.
-//! 4. What no manifest names is left over from a crash, and removed.
+//! 4. What was read is made durable before anything is built on it: a killed process may have left it
+//!    with the system only.
+//! 5. What no manifest names is left over from a crash, and removed.
 //!
 //! A directory that is opened for reading is not changed: a torn tail is skipped in memory.
 
@@ -53,6 +55,8 @@ pub struct FoundActive {
     pub how: End,
     /// Whether it was closed in an orderly way, and so is known to be durable as a whole.
     pub closed: bool,
+    /// How much of it is known to be durable.
+    pub synced: u64,
 }
 
 /// No store gets so far: at a billion writes a second it would take 290 years.
@@ -302,11 +306,11 @@ impl Loader<'_> {
         let mut reader = LogReader::open(&file, file.len(), segment.header())?;
         self.apply(&mut reader, &segment, &file)?;
         let how = reader.end(durable)?;
-        let (end, closed) = (reader.position(), reader.is_closed());
+        let (end, closed, synced) = (reader.position(), reader.is_closed(), reader.synced().max(durable));
         if how == End::Torn {
             tell_torn(&self.shelf.listener, &file, end);
         }
-        Ok(FoundActive { segment, file, end, how, closed })
+        Ok(FoundActive { segment, file, end, how, closed, synced })
     }
 }
 

@@ -54,16 +54,19 @@ impl Writer {
     /// is made durable, before anything is done that builds on it: of what a killed process wrote, the
     /// device may have nothing yet.
     pub(super) fn resume(found: FoundActive, next_seqno: u64) -> Result<Writer> {
-        let FoundActive { segment, file, end, how, closed } = found;
+        let FoundActive { segment, file, end, how, closed, mut synced } = found;
         if how != End::Clean {
             file.truncate(end)?;
         }
         // Everything before a `Close` was synced.
         if how != End::Clean || !closed {
             file.sync()?;
+            synced = end;
         }
         let sum = checksum(&file, end)?;
-        let log = LogWriter::resume(file, segment.header(), sum);
+        let mut log = LogWriter::resume(file, segment.header(), sum);
+        // So the next record vouches for those that were found: damage to them is no torn tail.
+        log.note_synced(synced);
         Ok(Writer::new(log, segment, next_seqno))
     }
 

@@ -1,0 +1,107 @@
+//! verify, repair and inspect: looking at files, damaged or not.
+
+use crate::user::{User, names};
+
+/// A store in `db` with two keys, and the path of the file that holds the value of `tea`.
+fn filled(user: &User) -> String {
+    user.line("-p db set tea green-and-fresh").prints("");
+    user.line("-p db set coffee black").prints("");
+    let holds = |path: &String| user.read(path).windows(15).any(|bytes| bytes == b"green-and-fresh");
+    files(user).into_iter().find(holds).expect("a segment holds the value")
+}
+
+fn files(user: &User) -> Vec<String> {
+    names(&user.path("db")).iter().map(|name| format!("db/{name}")).collect()
+}
+
+/// Changes a byte of the value of `tea`.
+fn damage(user: &User, name: &str) {
+    let mut bytes = user.read(name);
+    let at = bytes.windows(15).position(|bytes| bytes == b"green-and-fresh").expect("the value is there");
+    bytes[at] ^= 1;
+    user.write(name, bytes);
+}
+
+#[test]
+fn a_whole_store_is_sound() {
+    User::each(|user| {
+        filled(user);
+        let before = files(user);
+        let answer = user.line("-p db verify");
+        assert_eq!((answer.code, &*answer.stderr), (Some(0), ""), "{answer:?}");
+        assert!(String::from_utf8(answer.stdout).unwrap().ends_with("sound\n"));
+        let report = user.line("-p db verify --json").json();
+        assert_eq!((&report["engine"], report["damage"].as_array().unwrap().len()), (&user.engine.into(), 0));
+        assert_eq!(files(user), before);
+    });
+}
+
+#[test]
+fn damage_is_listed_and_exits_with_four() {
+    User::each(|user| {
+        let file = filled(user);
+        damage(user, &file);
+        let answer = user.line("-p db verify");
+        assert_eq!((answer.code, &*answer.stderr), (Some(4), ""), "{answer:?}");
+        assert!(String::from_utf8(answer.stdout).unwrap().contains("DAMAGED"));
+        let answer = user.line("-p db verify --json");
+        assert_eq!(answer.code, Some(4));
+        let place = &answer.json()["damage"][0];
+        assert!(place["path"].as_str().unwrap().contains(&file) && place["offset"].is_u64(), "{place}");
+        user.line("-p db get tea").fails(4, "damaged at offset");
+    });
+}
+
+#[test]
+fn repair_saves_what_is_whole_and_touches_nothing() {
+    User::each(|user| {
+        let name = filled(user);
+        user.line("-p db repair db/inside").fails(2, "inside of");
+        let answer = user.line("-p db repair whole");
+        assert_eq!((answer.code, &*answer.stderr), (Some(0), ""), "{answer:?}");
+        user.line("-p whole scan").prints("coffee\tblack\ntea\tgreen-and-fresh\n");
+        damage(user, &name);
+        let damaged = user.read(&name);
+        let answer = user.line("-p db repair saved --json");
+        assert_eq!(answer.code, Some(4), "something was lost: {answer:?}");
+        assert!(answer.json()["lost"][0]["path"].as_str().unwrap().contains(&name));
+        user.line("-p saved scan").prints("coffee\tblack\n");
+        assert_eq!(user.read(&name), damaged);
+        user.line("-p db repair saved").fails(2, "saved");
+    });
+}
+
+#[test]
+fn without_a_store_there_is_nothing_to_look_at() {
+    User::each(|user| {
+        for verb in ["verify", "repair dest", "inspect ."] {
+            user.line(verb).fails(3, "no store here");
+        }
+        user.line("-p nowhere verify").fails(3, "no store here");
+        user.line("inspect").fails(2, "FILE|DIR");
+        user.line("inspect nope").fails(3, "nope");
+        assert!(user.names().is_empty());
+    });
+}
+
+#[test]
+fn every_file_can_be_shown_in_every_view() {
+    User::each(|user| {
+        filled(user);
+        let mut targets = files(user);
+        targets.push("db".into());
+        for target in targets {
+            for view in ["", " --explain", " --layout", " --entries", " --props"] {
+                let line = format!("inspect {target}{view}");
+                let answer = user.line(&line);
+                assert_eq!((answer.code, &*answer.stderr), (Some(0), ""), "{line}: {answer:?}");
+                let lines = answer.stdout.split(|byte| *byte == b'\n').count();
+                assert!(lines > 1, "{line}: {answer:?}");
+                let json = String::from_utf8(user.line(&format!("{line} --json")).stdout).unwrap();
+                assert_eq!(json.split('\n').count(), lines, "{line}");
+                assert!(json.lines().all(|line| line.starts_with("{\"line\":\"")), "{line}: {json}");
+            }
+        }
+        user.line("inspect db --explain --layout").fails(2, "cannot be used with");
+    });
+}
