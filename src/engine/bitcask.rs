@@ -139,7 +139,10 @@ impl Bitcask {
         let identity = match Identity::load(&dir)? {
             Some(identity) => identity,
             None if open.access == Access::Create => create::create(&dir, NAME, open.store_id)?,
-            None => return Err(Error::NoStore { path: path.to_path_buf() }),
+            None => {
+                create::may_create(&dir)?;
+                return Err(Error::NoStore { path: path.to_path_buf() });
+            }
         };
         identity.expect(NAME, &dir)?;
         let store = Arc::new(Store::open(dir, &identity, &open, options)?);
@@ -368,6 +371,11 @@ impl Store {
             let (before, rest) = group.split_at_mut(i);
             let request = &mut rest[0];
             request.answer(before, &self.index);
+            if request.is_written && self.index.keydir.is_full() {
+                request.refuse(
+                    "the store has as many keys as its keydir can hold; remove some and open it again",
+                );
+            }
             if request.is_written && writer.is_full_for(&request.batch, self.options.segment_bytes) {
                 self.rotate(writer)?;
             }

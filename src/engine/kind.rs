@@ -2,6 +2,7 @@
 
 use crate::engine::KvsEngine;
 use crate::engine::bitcask::Bitcask;
+use crate::engine::bitcask::create::may_create;
 use crate::engine::bitcask::options::BitcaskOptions;
 use crate::engine::identity::Identity;
 use crate::engine::memory::Memory;
@@ -40,8 +41,10 @@ impl EngineKind {
 
     /// The engine that owns the directory; `None` if there is no store in it.
     pub fn detect(disk: Arc<dyn Vfs>, path: &Path) -> Result<Option<EngineKind>> {
-        match Identity::load(&Dir::new(disk, path))? {
-            None => Ok(None),
+        let dir = Dir::new(disk, path);
+        match Identity::load(&dir)? {
+            // Without its identity a store must not pass for an empty directory.
+            None => may_create(&dir).map(|()| None),
             Some(identity) => identity.engine.parse().map(Some),
         }
     }

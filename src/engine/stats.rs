@@ -15,7 +15,8 @@ pub struct Stats {
     pub disk_bytes: u64,
     /// Of these, bytes of records that a get can still reach.
     pub live_bytes: u64,
-    /// Bytes of records that no get can reach: overwritten, removed, or tombstones.
+    /// Bytes of records that no get can reach: overwritten, removed, or such that say so:
+    /// tombstones, and what a clean close writes.
     pub dead_bytes: u64,
     /// Bytes that the engine keeps in memory to find the values.
     pub memory_bytes: u64,

@@ -43,8 +43,8 @@ impl LogWriter {
         Ok(LogWriter::resume(file, header, crc32c::crc32c(&bytes)))
     }
 
-    /// Goes on behind the end of a log that was read; `checksum` is that of the whole file. Claims
-    /// nothing to be durable before it has been synced.
+    /// Goes on behind the end of a log that was read; `checksum` is that of the whole file. Takes
+    /// nothing for durable: who knows better says so with [`LogWriter::note_synced`].
     pub fn resume(file: File, header: Header, checksum: u32) -> LogWriter {
         let written = file.len();
         LogWriter { file, salt: header.salt(), pending: Vec::new(), written, synced: 0, claimed: 0, checksum }

@@ -171,7 +171,7 @@ fn worth(facts: &Facts, purged: u64, options: &BitcaskOptions, aim: Aim) -> Opti
 }
 
 /// Neighbours that fit into one segment together, so that the number of files stays bounded. Each
-/// time a byte is copied for this, it lands in a file of at least four times as many.
+/// time a byte is copied for this, it lands in a file of at least twice as many.
 fn pick_small<'a>(by_age: &'a [Facts], options: &BitcaskOptions, aim: Aim) -> Option<&'a [Facts]> {
     if aim == Aim::Ratio && options.merge_garbage_ratio >= 1.0 {
         return None;

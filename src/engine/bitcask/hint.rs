@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! hint   := log header (kind 4), data_len:u64 data_checksum:u32 tombstone_bytes:u64
-//!           part_bytes:[u32; 64] entry* checksum:u32
+//!           part_bytes:[u32; 16] entry* checksum:u32
 //! entry  := offset:u32 len:u32 key_len:u16 key          the highest bit of len: a tombstone
 //! ```
 //!
@@ -10,9 +10,10 @@
 //!   header. `checksum` is the CRC-32C of all before it.
 //! - Entries are sorted by the keydir's shards, of which each has a part: loading fills one shard after
 //!   the other, each while it is in the processor's cache.
-//! - There is at most one entry a key. Records that were replaced when the hint was written are left
-//!   out; so are tombstones of keys that are there again. Everything that replaced them was durable
-//!   before the hint was written.
+//! - Entries of one part stand in the order of their records: where a key has several, the last counts.
+//! - A hint that is written at close leaves out records that were replaced, and tombstones of keys that
+//!   are there again: everything that replaced them is durable by then. One that a merge writes has an
+//!   entry for each record that the merge has copied.
 //!
 //! A hint is never needed and never trusted: it is not even synced. One that is missing, cut, damaged,
 //! stale or of another file is passed over, and the segment is read instead.

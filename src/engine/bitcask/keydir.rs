@@ -2,7 +2,7 @@
 //! bargain: one lookup here and one read there, whatever the size of the data.
 //!
 //! ```text
-//! hash(key) ─┬─ 6 bits ──> shard ──┬─ table   [u32]    hash table of entry ids
+//! hash(key) ─┬─ 4 bits ──> shard ──┬─ table   [u32]    hash table of entry ids
 //!            └─ the rest ─────────>│  arena   chunks of entries, one behind the other:
 //!                                  │            segment:u32 offset:u32 len:u32 key_len:u16 key
 //!                                  └─ order   [u32]    entry ids by key; only once somebody scanned
@@ -25,9 +25,10 @@
 use crate::engine::range::{Direction, KeyRange};
 use hashbrown::HashTable;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::cmp::Ordering;
+use std::cmp;
 use std::collections::BinaryHeap;
 use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, Ordering};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// How many shards there are. Part of the hint format: it sorts by them.
@@ -35,6 +36,10 @@ pub const SHARDS: usize = 16;
 
 /// Bytes of an arena's chunk. A key that needs more gets a chunk of its own.
 const CHUNK: usize = 1 << 16;
+
+/// A shard with more chunks than this takes no further batch. Ids have room for 65,536 chunks, and one
+/// batch adds at most 32,768: as many keys of just over half a chunk as fit into 1 GiB.
+const FULL_AT: usize = 32_000;
 
 /// Bytes of an entry before its key.
 const ENTRY: usize = 14;
@@ -55,6 +60,8 @@ pub struct Place {
 pub struct Keydir {
     shards: Box<[RwLock<Shard>]>,
     seed: u64,
+    /// Set when a shard has [`FULL_AT`] chunks.
+    full: AtomicBool,
 }
 
 /// Keys in a row, as a scan takes them from the keydir.
@@ -108,7 +115,7 @@ impl Keydir {
     /// An empty keydir that hashes with `seed`.
     pub fn new(seed: u64) -> Keydir {
         let shards = (0..SHARDS).map(|_| RwLock::new(Shard { seed, ..Shard::default() })).collect();
-        Keydir { shards, seed }
+        Keydir { shards, seed, full: AtomicBool::new(false) }
     }
 
     #[inline]
@@ -135,7 +142,19 @@ impl Keydir {
     #[inline]
     pub fn set(&self, key: &[u8], place: Place) -> Option<Place> {
         let hash = self.hash(key);
-        self.shards[shard_of(hash)].write().set(hash, key, place)
+        let mut shard = self.shards[shard_of(hash)].write();
+        let old = shard.set(hash, key, place);
+        if shard.arena.chunks.len() > FULL_AT {
+            self.full.store(true, Ordering::Relaxed);
+        }
+        old
+    }
+
+    /// Whether it should take no more keys: a shard's entries come near the end of their ids, with some
+    /// 2 GiB of keys in it, or 32 GiB in all. Removing keys does not help before the next opening.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
     }
 
     /// Forgets the key; returns where its value was.
@@ -453,7 +472,7 @@ struct Head<'a> {
 
 impl Ord for Head<'_> {
     #[inline]
-    fn cmp(&self, other: &Self) -> Ordering {
+    fn cmp(&self, other: &Self) -> cmp::Ordering {
         match self.walk.direction {
             Direction::Forward => other.key.cmp(self.key),
             Direction::Reverse => self.key.cmp(other.key),
@@ -463,7 +482,7 @@ impl Ord for Head<'_> {
 
 impl PartialOrd for Head<'_> {
     #[inline]
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+    fn partial_cmp(&self, other: &Self) -> Option<cmp::Ordering> {
         Some(self.cmp(other))
     }
 }

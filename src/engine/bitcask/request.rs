@@ -3,7 +3,7 @@
 use crate::engine::batch::{Op, WriteBatch};
 use crate::engine::bitcask::index::Index;
 use crate::engine::value::Value;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What a caller wants to know of the key that it writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,12 @@ impl Request {
     /// A request that nobody has looked at.
     pub fn new(batch: WriteBatch, is_durable: bool, ask: Ask) -> Request {
         Request { batch, is_durable, ask, is_written: true, outcome: None }
+    }
+
+    /// Has it not written, for this reason.
+    pub fn refuse(&mut self, reason: &str) {
+        self.is_written = false;
+        self.outcome = Some(Err(Error::invalid(reason)));
     }
 
     /// The last step of this batch for `key`.
