@@ -422,6 +422,44 @@ fn repair_goes_only_to_an_empty_place_outside() {
     }
 }
 
+/// A hint knows what stood in a hole of its segment.
+#[test]
+fn a_removal_that_only_a_hint_knows_is_respected() {
+    let disk = SimDisk::new();
+    let store = open_at(&disk, "/db", Access::Create).unwrap();
+    store.set(b"gone", b"old").unwrap();
+    store.set(b"kept", b"old").unwrap();
+    store.set(b"filler", &[0; 4000]).unwrap();
+    store.remove(b"gone").unwrap();
+    store.set(b"kept", b"new").unwrap();
+    store.set(b"filler", &[1; 4000]).unwrap();
+    drop(store);
+    let image = disk.image();
+    let newer = segments(&image, ".seg").into_iter().find(|name| {
+        let content = image.get(name).unwrap();
+        content.windows(7).any(|window| window == b"keptnew")
+    });
+    let newer = newer.unwrap();
+    let hint = newer.replace(".seg", ".hint");
+    assert!(image.get(&hint).is_some());
+    let harm = |image: &mut Image| image.edit(&newer)[HEADER_LEN as usize..55].fill(0xff);
+    let (report, found) = mend(&damaged(&image, harm));
+    assert!(!found.contains_key(&b"gone"[..]), "{report}");
+    assert_eq!(found[&b"kept"[..]], b"old");
+    assert_eq!(report.keys.len(), 1, "{report}");
+    assert!(report.to_string().contains("\"kept\": an older value is there instead"), "{report}");
+    // Also if all of the segment is gone.
+    let (report, found) = mend(&damaged(&image, |image| _ = image.remove(&newer)));
+    assert!(!found.contains_key(&b"gone"[..]) && !report.keys.is_empty(), "{report}");
+    // Without the hint nobody knows, and the report says so.
+    let (report, found) = mend(&damaged(&image, |image| {
+        harm(image);
+        image.remove(&hint);
+    }));
+    assert_eq!(found[&b"gone"[..]], b"old");
+    assert!(report.keys.is_empty() && report.to_string().contains("older values"), "{report}");
+}
+
 /// An empty store is whole, and its copy is one.
 #[test]
 fn an_empty_store_is_repaired_into_an_empty_store() {
