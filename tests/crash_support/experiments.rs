@@ -134,7 +134,7 @@ impl Experiment {
             }
             Way::Recovery => {
                 let budget = Budget { random_per_cut: scale.of(4, 16), ..small() };
-                recoveries(&history, if is_slow { 64 } else { scale.of(16, 2) }, &budget)
+                recoveries(&history, if is_slow { 64 } else { scale.of(16, 8) }, &budget)
             }
         }
     }
