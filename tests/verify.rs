@@ -17,6 +17,7 @@ use kvs::inspect::verify::verify;
 use kvs::inspect::{View, inspect};
 use kvs::record::frame::{HEADER_LEN, Header};
 use kvs::vfs::Vfs;
+use kvs::vfs::crash::{Budget, explore};
 use kvs::vfs::dir::Dir;
 use kvs::vfs::fault::{At, Call, Errno, Fault, FaultDisk, Lasting};
 use kvs::vfs::memory::image::Image;
@@ -333,6 +334,51 @@ fn what_a_crash_leaves_is_noted_and_sound() {
         assert!(model.iter().all(|(key, value)| found.get(key) == Some(value)), "{name}");
         assert_eq!(found.contains_key(&b"most"[..]), name != "torn", "{name}");
     }
+}
+
+/// Whatever a crash leaves is no damage, at any moment of a store's life: verify and opening agree, and
+/// repair has what opening shows.
+#[test]
+fn no_crash_is_taken_for_damage() {
+    let disk = SimDisk::new();
+    let store = open_at(&disk, "/db", Access::Create).unwrap();
+    for round in 0..2 {
+        for i in 0..4 {
+            store.set(&key(i), &[round; 700]).unwrap();
+        }
+        let mut batch = WriteBatch::new();
+        batch.set(b"in a batch", &[round; 900]);
+        batch.remove(&key(round.into()));
+        store.write(batch, &WriteOptions::durable()).unwrap();
+    }
+    store.compact().unwrap();
+    store.set(b"after", b"that").unwrap();
+    drop(store);
+    let store = open_at(&disk, "/db", Access::Write).unwrap();
+    store.set(b"reopened", b"now").unwrap();
+    drop(store);
+    let budget = Budget { random_per_cut: 4, max_per_cut: 60, exhaustive: 3, ..Budget::default() };
+    let report = explore(&disk.recording(), &budget, |state| {
+        let disk = SimDisk::from_image(&state.image, Record::Off);
+        let shared: Arc<dyn Vfs> = Arc::new(disk.clone());
+        let opened = match (open_at(&disk, "/db", Access::Read), verify(shared.clone(), Path::new("/db"))) {
+            (Err(Error::NoStore { .. }), Err(Error::NoStore { .. })) => return Ok(()),
+            (Ok(store), Ok(report)) if report.is_sound() => pairs(&store),
+            (opened, verified) => {
+                let verified = verified.map(|report| report.to_string());
+                return Err(format!("opened: {:?}\nverified: {verified:?}", opened.map(|_| ())));
+            }
+        };
+        if opened.is_empty() {
+            return Ok(()); // Of nothing, nothing can be saved.
+        }
+        let (report, saved) = mend(&disk);
+        match report.is_lossless() && saved != opened {
+            true => Err(format!("opening shows {} keys, {report}", opened.len())),
+            false => Ok(()),
+        }
+    });
+    assert!(report.violations.is_empty() && report.distinct > 300, "{report}");
 }
 
 #[test]
