@@ -17,6 +17,7 @@ use kvs::inspect::verify::verify;
 use kvs::inspect::{View, inspect};
 use kvs::record::frame::{HEADER_LEN, Header};
 use kvs::vfs::Vfs;
+use kvs::vfs::crash::{Budget, explore};
 use kvs::vfs::dir::Dir;
 use kvs::vfs::fault::{At, Call, Errno, Fault, FaultDisk, Lasting};
 use kvs::vfs::memory::image::Image;
@@ -335,6 +336,51 @@ fn what_a_crash_leaves_is_noted_and_sound() {
     }
 }
 
+/// Whatever a crash leaves is no damage, at any moment of a store's life: verify and opening agree, and
+/// repair has what opening shows.
+#[test]
+fn no_crash_is_taken_for_damage() {
+    let disk = SimDisk::new();
+    let store = open_at(&disk, "/db", Access::Create).unwrap();
+    for round in 0..2 {
+        for i in 0..4 {
+            store.set(&key(i), &[round; 700]).unwrap();
+        }
+        let mut batch = WriteBatch::new();
+        batch.set(b"in a batch", &[round; 900]);
+        batch.remove(&key(round.into()));
+        store.write(batch, &WriteOptions::durable()).unwrap();
+    }
+    store.compact().unwrap();
+    store.set(b"after", b"that").unwrap();
+    drop(store);
+    let store = open_at(&disk, "/db", Access::Write).unwrap();
+    store.set(b"reopened", b"now").unwrap();
+    drop(store);
+    let budget = Budget { random_per_cut: 4, max_per_cut: 60, exhaustive: 3, ..Budget::default() };
+    let report = explore(&disk.recording(), &budget, |state| {
+        let disk = SimDisk::from_image(&state.image, Record::Off);
+        let shared: Arc<dyn Vfs> = Arc::new(disk.clone());
+        let opened = match (open_at(&disk, "/db", Access::Read), verify(shared.clone(), Path::new("/db"))) {
+            (Err(Error::NoStore { .. }), Err(Error::NoStore { .. })) => return Ok(()),
+            (Ok(store), Ok(report)) if report.is_sound() => pairs(&store),
+            (opened, verified) => {
+                let verified = verified.map(|report| report.to_string());
+                return Err(format!("opened: {:?}\nverified: {verified:?}", opened.map(|_| ())));
+            }
+        };
+        if opened.is_empty() {
+            return Ok(()); // Of nothing, nothing can be saved.
+        }
+        let (report, saved) = mend(&disk);
+        match report.is_lossless() && saved != opened {
+            true => Err(format!("opening shows {} keys, {report}", opened.len())),
+            false => Ok(()),
+        }
+    });
+    assert!(report.violations.is_empty() && report.distinct > 300, "{report}");
+}
+
 #[test]
 fn a_batch_is_saved_whole_or_not_at_all() {
     let (disk, _) = store();
@@ -420,6 +466,44 @@ fn repair_goes_only_to_an_empty_place_outside() {
         let error = repair(disk.clone(), Path::new("/db"), Path::new(dest)).unwrap_err();
         assert!(matches!(error, Error::InvalidArgument(_)), "{dest}: {error}");
     }
+}
+
+/// A hint knows what stood in a hole of its segment.
+#[test]
+fn a_removal_that_only_a_hint_knows_is_respected() {
+    let disk = SimDisk::new();
+    let store = open_at(&disk, "/db", Access::Create).unwrap();
+    store.set(b"gone", b"old").unwrap();
+    store.set(b"kept", b"old").unwrap();
+    store.set(b"filler", &[0; 4000]).unwrap();
+    store.remove(b"gone").unwrap();
+    store.set(b"kept", b"new").unwrap();
+    store.set(b"filler", &[1; 4000]).unwrap();
+    drop(store);
+    let image = disk.image();
+    let newer = segments(&image, ".seg").into_iter().find(|name| {
+        let content = image.get(name).unwrap();
+        content.windows(7).any(|window| window == b"keptnew")
+    });
+    let newer = newer.unwrap();
+    let hint = newer.replace(".seg", ".hint");
+    assert!(image.get(&hint).is_some());
+    let harm = |image: &mut Image| image.edit(&newer)[HEADER_LEN as usize..55].fill(0xff);
+    let (report, found) = mend(&damaged(&image, harm));
+    assert!(!found.contains_key(&b"gone"[..]), "{report}");
+    assert_eq!(found[&b"kept"[..]], b"old");
+    assert_eq!(report.keys.len(), 1, "{report}");
+    assert!(report.to_string().contains("\"kept\": an older value is there instead"), "{report}");
+    // Also if all of the segment is gone.
+    let (report, found) = mend(&damaged(&image, |image| _ = image.remove(&newer)));
+    assert!(!found.contains_key(&b"gone"[..]) && !report.keys.is_empty(), "{report}");
+    // Without the hint nobody knows, and the report says so.
+    let (report, found) = mend(&damaged(&image, |image| {
+        harm(image);
+        image.remove(&hint);
+    }));
+    assert_eq!(found[&b"gone"[..]], b"old");
+    assert!(report.keys.is_empty() && report.to_string().contains("older values"), "{report}");
 }
 
 /// An empty store is whole, and its copy is one.

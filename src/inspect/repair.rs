@@ -9,11 +9,14 @@
 //!    part of a batch counts only with all of its batch.
 //! 4. Of each key the record with the highest sequence number wins, removals included, wherever it
 //!    stands.
-//! 5. What is left goes into a new store, through the engine's own door.
+//! 5. The hint of a segment with holes knows what stood in them: removals are respected, and keys whose
+//!    newest value is lost are named.
+//! 6. What is left goes into a new store, through the engine's own door.
 //!
-//! What it can not know: a damaged place may have held newer values, or removals, of keys whose older
+//! What it can not know: where no hint helps, a damaged place may have held newer values, or removals, of keys whose older
 //! values are whole. Those come back. The report says so.
 
+mod hints;
 pub mod report;
 mod salvage;
 mod sources;
@@ -66,6 +69,7 @@ pub fn repair(disk: Arc<dyn Vfs>, source: &Path, dest: &Path) -> Result<Report> 
     if salvage.saved.records == 0 && !(salvage.lost.is_empty() && sources.is_known) {
         return Err(Error::corruption(source, 0, nothing(&salvage)));
     }
+    sources.live.iter().for_each(|segment| salvage.ask_hint(segment));
     let store = create(disk, dest)?;
     write(&store, &mut salvage)?;
     drop(store);
@@ -116,6 +120,9 @@ fn write(store: &Bitcask, salvage: &mut Salvage) -> Result<()> {
 fn report(source: &Path, dest: &Path, sources: Sources, salvage: Salvage) -> Report {
     let mut notes = sources.notes;
     notes.extend(salvage.notes);
+    if salvage.unnamed > 0 {
+        notes.push(format!("{} lost a value beside those named", count(salvage.unnamed, "more key")));
+    }
     if !salvage.lost.is_empty() {
         notes.push(
             "what was lost may have been newer values or removals: of their keys the older values, if any, \
@@ -129,6 +136,7 @@ fn report(source: &Path, dest: &Path, sources: Sources, salvage: Salvage) -> Rep
         engine: bitcask::NAME.into(),
         saved: salvage.saved,
         lost: salvage.lost,
+        keys: salvage.keys,
         notes,
     }
 }

@@ -17,6 +17,8 @@ pub struct Report {
     pub saved: Saved,
     /// What was not.
     pub lost: Vec<Lost>,
+    /// Keys whose newest value is lost, as far as hints name them.
+    pub keys: Vec<LostKey>,
     /// What was found on the way, and what could not be known.
     pub notes: Vec<String>,
 }
@@ -49,6 +51,15 @@ pub struct Lost {
     pub reason: String,
 }
 
+/// A key whose newest value is lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LostKey {
+    /// The key, quoted and escaped.
+    pub key: String,
+    /// Whether the new store has an older value of it; else it has none.
+    pub has_older_value: bool,
+}
+
 impl Report {
     /// Whether every byte of every record was saved.
     pub fn is_lossless(&self) -> bool {
@@ -70,6 +81,11 @@ impl fmt::Display for Report {
         )?;
         for Lost { path, offset, bytes, reason } in &self.lost {
             writeln!(f, "  LOST   {path} at {offset}, {}: {reason}", count(*bytes, "byte"))?;
+        }
+        for LostKey { key, has_older_value } in &self.keys {
+            let instead =
+                if *has_older_value { "an older value is there instead" } else { "it is not there" };
+            writeln!(f, "  KEY    {key}: {instead}")?;
         }
         for note in &self.notes {
             writeln!(f, "  note   {note}")?;

@@ -6,7 +6,7 @@ use crate::engine::filename;
 use crate::inspect::bytes::Bytes;
 use crate::inspect::entry;
 use crate::inspect::header;
-use crate::inspect::repair::report::{Lost, Saved};
+use crate::inspect::repair::report::{Lost, LostKey, Saved};
 use crate::inspect::repair::sources::Source;
 use crate::inspect::scan::{Frame, Groups, Member, Piece, Scan};
 use crate::inspect::text::count;
@@ -17,23 +17,53 @@ use std::collections::HashMap;
 /// Where a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Found {
-    seqno: u64,
+    pub(super) seqno: u64,
     /// The index of its segment, in the order of reading.
     segment: usize,
     offset: u64,
     len: usize,
-    is_tombstone: bool,
+    pub(super) is_tombstone: bool,
+}
+
+/// Bytes of a segment in which records were, and are not any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hole {
+    /// The segment's number.
+    pub(super) number: u64,
+    pub(super) from: u64,
+    pub(super) to: u64,
+    /// The records in it are not older than this.
+    pub(super) after: u64,
+    /// Whether what stood there was a part of a batch that is not applied.
+    pub(super) is_of_batch: bool,
+}
+
+impl Hole {
+    /// Whether one begins where the other ends: then they may be of one batch.
+    pub(super) fn touches(&self, other: &Hole) -> bool {
+        self.number == other.number && (self.to == other.from || other.to == self.from)
+    }
 }
 
 /// Everything that was found.
 #[derive(Debug)]
 pub(super) struct Salvage {
-    dir: Dir,
-    newest: HashMap<Box<[u8]>, Found>,
+    pub(super) dir: Dir,
+    pub(super) newest: HashMap<Box<[u8]>, Found>,
+    pub(super) holes: Vec<Hole>,
     /// The segments that were read: the file, and how its checksums are salted.
-    segments: Vec<(String, Header, Option<Bytes>)>,
+    segments: Vec<(String, Header)>,
+    /// The segment that is being read: its number, and the newest sequence number that was taken from it.
+    number: u64,
+    after: u64,
+    /// The segment that values are read from, one at a time.
+    open: Option<(usize, Bytes)>,
     pub(super) saved: Saved,
     pub(super) lost: Vec<Lost>,
+    /// Keys whose newest value is lost.
+    pub(super) keys: Vec<LostKey>,
+    /// How many more of these there are.
+    pub(super) unnamed: u64,
     pub(super) notes: Vec<String>,
 }
 
@@ -54,9 +84,15 @@ impl Salvage {
         Salvage {
             dir,
             newest: HashMap::new(),
+            holes: Vec::new(),
             segments: Vec::new(),
+            number: 0,
+            after: 0,
+            open: None,
             saved,
             lost: Vec::new(),
+            keys: Vec::new(),
+            unnamed: 0,
             notes: Vec::new(),
         }
     }
@@ -64,20 +100,22 @@ impl Salvage {
     /// Takes from a segment what is whole.
     pub(super) fn read(&mut self, source: &Source) {
         let name = filename::segment(source.number);
+        (self.number, self.after) = (source.number, source.first_seqno);
         if source.is_missing {
-            let bytes = source.sealed_len.unwrap_or(0);
+            let bytes = source.sealed_len().unwrap_or(0);
             return self.lose(&name, 0, bytes, "the file is missing".into());
         }
         let mut bytes = match Bytes::open(&self.dir, &name) {
             Ok(bytes) => bytes,
-            Err(error) => return self.lose(&name, 0, source.sealed_len.unwrap_or(0), error.to_string()),
+            Err(error) => return self.lose(&name, 0, source.sealed_len().unwrap_or(0), error.to_string()),
         };
         let len = bytes.len();
         let Some(header) = self.header(source, &name, &mut bytes) else { return };
+        self.number = header.number;
         self.saved.segments += 1;
-        self.segments.push((name.clone(), header, None));
+        self.segments.push((name.clone(), header));
         self.walk(&name, source, Scan::new(bytes, header, entry::is_likely, u64::MAX));
-        if let Some(sealed_len) = source.sealed_len.filter(|&sealed_len| sealed_len > len) {
+        if let Some(sealed_len) = source.sealed_len().filter(|&sealed_len| sealed_len > len) {
             self.lose(&name, len, sealed_len - len, "the file is cut".into());
         }
     }
@@ -110,7 +148,7 @@ impl Salvage {
                     Some(_) => {
                         self.notes.push(format!("{name}: its header is damaged; its name says what it was"))
                     }
-                    None if bytes.len() <= HEADER_LEN && source.sealed_len.is_none() => {
+                    None if bytes.len() <= HEADER_LEN && source.sealed_len().is_none() => {
                         self.notes.push(format!("{name}: its header is damaged; there is nothing behind it"));
                     }
                     None => self.lose(
@@ -135,7 +173,7 @@ impl Salvage {
                     groups.cut();
                     self.give_up(name, &mut group);
                     is_damaged |= gap.is_followed;
-                    let is_reserved = gap.is_zero && !gap.is_followed && source.sealed_len.is_none();
+                    let is_reserved = gap.is_zero && !gap.is_followed && source.sealed_len().is_none();
                     if !is_reserved {
                         let tail = if gap.is_followed { "" } else { ": a torn tail, or damage" };
                         self.lose(name, gap.offset, gap.end - gap.offset, format!("{}{tail}", gap.why));
@@ -147,7 +185,7 @@ impl Salvage {
         for (at, reason) in scan.bytes().unreadable() {
             self.notes.push(format!("{name}: can not be read at {at}: {reason}"));
         }
-        if is_damaged && source.sealed_len.is_none() {
+        if is_damaged && source.sealed_len().is_none() {
             self.notes.push(format!(
                 "{name}: records behind damage were saved; opening would have refused it, or cut them off"
             ));
@@ -187,6 +225,7 @@ impl Salvage {
 
     /// The newest record of a key wins.
     fn keep(&mut self, key: Box<[u8]>, found: Found) {
+        self.after = self.after.max(found.seqno);
         self.saved.records += 1;
         self.saved.tombstones += u64::from(found.is_tombstone);
         let newest = self.newest.entry(key).or_insert(found);
@@ -202,6 +241,7 @@ impl Salvage {
             let records = count(records, "record");
             let reason = format!("{records} of an incomplete batch: it is applied whole or not at all");
             self.lose(name, offset, bytes, reason);
+            self.holes.last_mut().into_iter().for_each(|hole| hole.is_of_batch = true);
         }
     }
 
@@ -215,17 +255,12 @@ impl Salvage {
 
     /// The value of a record, read again; `None`, and a loss, if it is not what it was.
     pub(super) fn value(&mut self, key: &[u8], found: Found) -> Option<Vec<u8>> {
+        let (name, header) = &self.segments[found.segment];
         // One file is open at a time: survivors come segment by segment.
-        self.segments
-            .iter_mut()
-            .enumerate()
-            .filter(|(i, _)| *i != found.segment)
-            .for_each(|(_, s)| s.2 = None);
-        let (name, header, bytes) = &mut self.segments[found.segment];
-        if bytes.is_none() {
-            *bytes = Bytes::open(&self.dir, name).ok();
+        if self.open.as_ref().is_none_or(|(open, _)| *open != found.segment) {
+            self.open = Bytes::open(&self.dir, name).ok().map(|bytes| (found.segment, bytes));
         }
-        let value = bytes.as_mut().and_then(|bytes| {
+        let value = self.open.as_mut().and_then(|(_, bytes)| {
             let record =
                 frame::decode(bytes.get(found.offset, found.len), header.salt(), found.offset).ok()?;
             match Entry::decode(&record)?.op {
@@ -241,6 +276,8 @@ impl Salvage {
     }
 
     fn lose(&mut self, name: &str, offset: u64, bytes: u64, reason: String) {
+        let (number, to, after) = (self.number, offset + bytes, self.after);
+        self.holes.push(Hole { number, from: offset, to, after, is_of_batch: false });
         self.lost.push(Lost { path: self.dir.join(name).display().to_string(), offset, bytes, reason });
     }
 }

@@ -1,7 +1,7 @@
 //! Which files of a damaged store may hold what is to be saved.
 
 use crate::engine::bitcask;
-use crate::engine::bitcask::segment::{SegmentMeta, SegmentState};
+use crate::engine::bitcask::segment::{Sealed, SegmentMeta, SegmentState};
 use crate::engine::filename::{self, FileName};
 use crate::engine::identity::Identity;
 use crate::engine::manifest::{self, Files};
@@ -18,8 +18,10 @@ pub(super) struct Source {
     pub(super) number: u64,
     /// The store that it should belong to.
     pub(super) store_id: u64,
-    /// How long it is known to have been.
-    pub(super) sealed_len: Option<u64>,
+    /// What is known of it, if the manifest says that it does not change any more.
+    pub(super) sealed: Option<Sealed>,
+    /// No record in it is older.
+    pub(super) first_seqno: u64,
     /// Whether the manifest names it but it is not there.
     pub(super) is_missing: bool,
 }
@@ -37,6 +39,13 @@ pub(super) struct Sources {
     pub(super) notes: Vec<String>,
 }
 
+impl Source {
+    /// How long it is known to have been.
+    pub(super) fn sealed_len(&self) -> Option<u64> {
+        self.sealed.map(|sealed| sealed.len)
+    }
+}
+
 impl Sources {
     /// Looks for the segments of the directory.
     pub(super) fn find(dir: &Dir) -> Result<Sources> {
@@ -44,17 +53,19 @@ impl Sources {
         let mut sources = Sources::default();
         let store_id = sources.store_id(dir, &entries)?;
         let found: BTreeSet<u64> = entries.iter().filter_map(number).collect();
-        let source = |number, sealed_len| {
-            let is_missing = !found.contains(&number);
-            Source { number, store_id, sealed_len, is_missing }
+        let source = |number, meta: Option<&SegmentMeta>| Source {
+            number,
+            store_id,
+            sealed: meta.and_then(sealed),
+            first_seqno: meta.map_or(0, |meta| meta.first_seqno),
+            is_missing: !found.contains(&number),
         };
         match sources.manifest(dir, store_id, &found) {
             Some(files) => {
                 sources.is_known = true;
                 let mut live: Vec<_> = files.live.iter().collect();
                 live.sort_by_key(|(number, meta)| (meta.first_seqno, **number));
-                sources.live =
-                    live.into_iter().map(|(number, meta)| source(*number, sealed_len(meta))).collect();
+                sources.live = live.into_iter().map(|(number, meta)| source(*number, Some(meta))).collect();
                 let leftover = found.iter().filter(|number| !files.live.contains_key(number));
                 sources.leftovers = leftover.map(|number| source(*number, None)).collect();
             }
@@ -110,9 +121,9 @@ fn number(entry: &DirEntry) -> Option<u64> {
     }
 }
 
-fn sealed_len(meta: &SegmentMeta) -> Option<u64> {
-    match &meta.state {
-        SegmentState::Sealed(sealed) => Some(sealed.len),
+fn sealed(meta: &SegmentMeta) -> Option<Sealed> {
+    match meta.state {
+        SegmentState::Sealed(sealed) => Some(sealed),
         SegmentState::Active { .. } => None,
     }
 }
