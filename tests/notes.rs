@@ -6,10 +6,13 @@
 //! with `NN`, `…`, `*` or `<` stand for many files and are passed over, as is what stands between
 //! fences.
 
+#![expect(clippy::disallowed_methods, reason = "reads and writes pages, not stores")]
+
 mod common;
 
 use common::source::{code, files, tokens, without_prose};
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Words that begin a path of the repository.
@@ -29,7 +32,7 @@ fn pages() -> Vec<Page> {
     let notes = files(&root().join("notes"), "md");
     let mut pages: Vec<_> =
         notes.into_iter().map(|(name, text)| page(format!("notes/{name}"), &text)).collect();
-    if let Ok(text) = std::fs::read_to_string(root().join("README.md")) {
+    if let Ok(text) = fs::read_to_string(root().join("README.md")) {
         pages.push(page("README.md".into(), &text));
     }
     pages
@@ -92,7 +95,7 @@ fn fault(root: &Path, mention: &Mention) -> Option<String> {
         return Some(format!("{} does not exist", mention.path));
     }
     let symbol = mention.symbol.as_ref()?;
-    let text = std::fs::read_to_string(path).ok()?;
+    let text = fs::read_to_string(path).ok()?;
     if symbol.chars().all(|c| c.is_ascii_digit()) {
         return Some(format!(
             "{}:{symbol} is a line number and will be wrong soon: name the symbol",
@@ -231,4 +234,28 @@ fn the_reader_tells_right_from_wrong() {
     }
     assert_eq!(links("[a](b.md#c) and [d](https://e.f) [g](#h)"), ["b.md"]);
     assert!(code("// only prose").trim().is_empty());
+}
+
+/// What the notes show of real files is what `kvs inspect` prints of them: the block behind
+/// `<!-- golden: NAME -->` is `tests/golden/NAME.txt`. `UPDATE_GOLDEN=1` writes the pages anew.
+#[test]
+fn the_bytes_in_the_notes_are_real() {
+    let page = root().join("notes/formats.md");
+    let text = fs::read_to_string(&page).unwrap();
+    let mut parts = text.split("<!-- golden: ");
+    let mut written = parts.next().unwrap_or_default().to_string();
+    let mut shown = 0;
+    for part in parts {
+        let (name, rest) = part.split_once(" -->\n").unwrap();
+        let (_, rest) = rest.split_once("```text\n").unwrap();
+        let (_, rest) = rest.split_once("\n```").unwrap();
+        let golden = fs::read_to_string(root().join(format!("tests/golden/{name}.txt"))).unwrap();
+        written += &format!("<!-- golden: {name} -->\n\n```text\n{}\n```{rest}", golden.trim_end());
+        shown += 1;
+    }
+    assert!(shown >= 4, "{shown} blocks");
+    match std::env::var_os("UPDATE_GOLDEN") {
+        Some(_) => fs::write(&page, written).unwrap(),
+        None => assert!(text == written, "notes/formats.md shows old bytes: run with UPDATE_GOLDEN=1"),
+    }
 }

@@ -222,8 +222,8 @@ impl<F: Serialize + DeserializeOwned + Clone> Manifest<F> {
     /// Applies an edit: durable when this returns. After an error the store must not go on: whether
     /// the edit is in the file is unknown.
     pub fn apply(&mut self, mut edit: Edit<F>) -> Result<()> {
-        edit.next_number = edit.next_number.max(self.files.next_number);
         self.files.apply(&edit).map_err(Error::InvalidArgument)?;
+        edit.next_number = self.files.next_number;
         if self.log.end() > REPLACE_AT_BYTES.max(4 * self.fresh_bytes) {
             let header = Header { number: self.header.number + 1, ..self.header };
             *self = Manifest::put(&self.dir, header, self.files.clone())?;
