@@ -37,7 +37,7 @@ pub mod segment;
 pub mod view;
 mod writer;
 
-use crate::engine::batch::{Op, WriteBatch, check_key};
+use crate::engine::batch::{WriteBatch, check_key};
 use crate::engine::bitcask::compaction::{Aim, Job, Merged, Output};
 use crate::engine::bitcask::cursor::{BitcaskCursor, Past, Pinned};
 use crate::engine::bitcask::history::History;
@@ -396,18 +396,17 @@ impl Store {
     /// Shows a group that is in the log to readers. A snapshot stands before or behind all of it.
     fn install(&self, writer: &mut Writer, group: &[Request]) {
         let mut moments = self.index.history.lock();
-        let view = self.index.view.load();
         let mut places = writer.places().iter();
         for request in group.iter().filter(|request| request.is_written) {
             for (op, put) in request.batch.iter().zip(places.by_ref()) {
-                let segment = view.find(put.place.segment).expect("written segments are in the view");
-                match op {
-                    Op::Set(key, _) => {
-                        self.index.set(&moments, &view, key, put.seqno, put.place, segment);
-                    }
-                    Op::Remove(key) => {
-                        self.index.remove(&moments, &view, key, put.seqno, put.place.len, segment);
-                    }
+                let active = &writer.segment;
+                if u64::from(put.place.segment) == active.number {
+                    self.index.apply(&moments, &op, put.seqno, put.place, active);
+                } else {
+                    // The log was rotated within the group.
+                    let view = self.index.view.load();
+                    let sealed = view.find(put.place.segment).expect("written segments are in the view");
+                    self.index.apply(&moments, &op, put.seqno, put.place, sealed);
                 }
             }
         }

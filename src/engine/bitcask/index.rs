@@ -2,6 +2,7 @@
 //!
 //! Writers and merges change it in small steps, each of which leaves it right for every reader.
 
+use crate::engine::batch::Op;
 use crate::engine::bitcask::history::{History, Moments, Seen, Was};
 use crate::engine::bitcask::keydir::{Keydir, Place};
 use crate::engine::bitcask::segment::Segment;
@@ -56,36 +57,25 @@ impl Index {
         }
     }
 
-    /// The write `seqno` has put the key's value at `place`, in `segment`.
+    /// Shows the write `seqno`, whose record is at `place` in `segment`.
     #[inline]
-    pub fn set(
-        &self,
-        moments: &Moments,
-        view: &View,
-        key: &[u8],
-        seqno: u64,
-        place: Place,
-        segment: &Segment,
-    ) {
-        self.note(moments, key, seqno);
-        segment.add_live(place.len);
-        let old = self.keydir.set(key, place);
-        self.forget(view, old);
-    }
-
-    /// The write `seqno` has removed the key, with a tombstone of `len` bytes in `segment`.
-    pub fn remove(
-        &self,
-        moments: &Moments,
-        view: &View,
-        key: &[u8],
-        seqno: u64,
-        len: u32,
-        segment: &Segment,
-    ) {
-        self.note(moments, key, seqno);
-        segment.add_tombstone(len);
-        self.forget(view, self.keydir.remove(key));
+    pub fn apply(&self, moments: &Moments, op: &Op<'_>, seqno: u64, place: Place, segment: &Segment) {
+        self.note(moments, op.key(), seqno);
+        let old = match op {
+            Op::Set(key, _) => {
+                segment.add_live(place.len);
+                self.keydir.set(key, place)
+            }
+            Op::Remove(key) => {
+                segment.add_tombstone(place.len);
+                self.keydir.remove(key)
+            }
+        };
+        match old {
+            None => {}
+            Some(old) if u64::from(old.segment) == segment.number => segment.sub_live(old.len),
+            Some(old) => self.forget(old),
+        }
     }
 
     /// Keeps for snapshots what the key was. Before the keydir changes: see [`History`].
@@ -103,13 +93,10 @@ impl Index {
     }
 
     /// The bytes at a place that was replaced are garbage.
-    #[inline]
-    fn forget(&self, view: &View, old: Option<Place>) {
-        let Some(old) = old else { return };
-        match view.find(old.segment) {
-            Some(segment) => segment.sub_live(old.len),
-            // A merge has moved it meanwhile. If that segment is gone too, nobody counts any more.
-            None => _ = self.view.load().find(old.segment).map(|segment| segment.sub_live(old.len)),
+    fn forget(&self, old: Place) {
+        // If a merge has taken the segment out of the view meanwhile, nobody counts any more.
+        if let Some(segment) = self.view.load().find(old.segment) {
+            segment.sub_live(old.len);
         }
     }
 
