@@ -102,8 +102,10 @@ struct Store {
     /// Held by the one merge at a time. Locked before `writer`.
     merging: Mutex<Merging>,
     next_number: AtomicU64,
-    /// Set when a merge may be worth it.
+    /// Set when a merge may be worth it, or the worker is needed otherwise.
     merge_wanted: AtomicBool,
+    /// Set when the system should begin to write the active segment.
+    writeback_wanted: AtomicBool,
     merges: AtomicU64,
     merge_read_bytes: AtomicU64,
     merge_written_bytes: AtomicU64,
@@ -202,6 +204,7 @@ impl Store {
             merging: Mutex::default(),
             next_number: AtomicU64::new(next_number),
             merge_wanted: AtomicBool::new(false),
+            writeback_wanted: AtomicBool::new(false),
             merges: AtomicU64::new(0),
             merge_read_bytes: AtomicU64::new(0),
             merge_written_bytes: AtomicU64::new(0),
@@ -387,7 +390,11 @@ impl Store {
         if group.iter().any(|request| request.is_durable) {
             writer.sync()?;
         } else {
-            writer.write_behind();
+            // The worker asks the system to begin writing: that takes milliseconds, and a lock here.
+            if writer.is_far_ahead() {
+                self.writeback_wanted.store(true, Ordering::Relaxed);
+                self.merge_wanted.store(true, Ordering::Relaxed);
+            }
         }
         self.install(writer, group);
         Ok(())
@@ -495,6 +502,10 @@ impl Store {
     /// The background's job: merges while there is something worth it. What goes wrong is told, and
     /// harms nothing: the inputs stay.
     fn merge_behind(&self) {
+        if self.writeback_wanted.swap(false, Ordering::Relaxed) {
+            let file = self.writer.lock().as_ref().map(|writer| writer.log.file().clone());
+            file.inspect(|file| file.start_writeback());
+        }
         while self.health.check().is_ok() {
             match self.merge_once(Aim::Ratio, u64::MAX) {
                 Ok(true) => {}

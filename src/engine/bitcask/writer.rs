@@ -139,13 +139,14 @@ impl Writer {
         self.log.sync()
     }
 
-    /// Keeps what the system has not yet begun to write small.
+    /// Whether so much was appended since this last said so that the system should begin to write.
     #[inline]
-    pub(super) fn write_behind(&mut self) {
-        if self.log.written() - self.behind >= WRITE_BEHIND {
+    pub(super) fn is_far_ahead(&mut self) -> bool {
+        let is_far = self.log.written() - self.behind >= WRITE_BEHIND;
+        if is_far {
             self.behind = self.log.written();
-            self.log.file().start_writeback();
         }
+        is_far
     }
 
     /// Ends the segment: everything in it is durable, and nothing is reserved behind it.
