@@ -233,7 +233,7 @@ fn metered_agrees_with_the_model() {
 }
 
 #[test]
-fn bitcask_agrees_with_the_model() {
+fn s12_bitcask_agrees_with_the_model() {
     agrees_with_the_model(&BITCASK, CASES);
 }
 

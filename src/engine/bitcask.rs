@@ -141,10 +141,7 @@ impl Bitcask {
         let identity = match Identity::load(&dir)? {
             Some(identity) => identity,
             None if open.access == Access::Create => create::create(&dir, NAME, open.store_id)?,
-            None => {
-                create::may_create(&dir)?;
-                return Err(Error::NoStore { path: path.to_path_buf() });
-            }
+            None => return Err(Error::NoStore { path: path.to_path_buf() }),
         };
         identity.expect(NAME, &dir)?;
         let store = Arc::new(Store::open(dir, &identity, &open, options)?);

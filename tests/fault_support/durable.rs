@@ -1,0 +1,78 @@
+//! What of a recording is durable for certain: the disk after a power cut that took all it could.
+
+use kvs::vfs::memory::image::{Content, Image};
+use kvs::vfs::memory::recording::{FileId, Op, Recording};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Only what was synced, bytes and names each for themselves.
+pub(crate) fn synced_only(recording: &Recording) -> Image {
+    let mut now = Disk::default();
+    let mut durable = Disk::default();
+    for op in recording.ops() {
+        now.apply(op);
+        match op {
+            Op::Sync { file } => {
+                let content = now.files.get(file).cloned().unwrap_or_default();
+                durable.files.insert(*file, content);
+            }
+            Op::SyncDir { dir } => {
+                let inside = |path: &Path| path.parent() == Some(dir);
+                durable.names.retain(|path, _| !inside(path));
+                let names = now.names.iter().filter(|(path, _)| inside(path));
+                durable.names.extend(names.map(|(path, file)| (path.clone(), *file)));
+            }
+            _ => {}
+        }
+    }
+    let mut image = Image::default();
+    for (path, file) in &durable.names {
+        match file {
+            None => _ = image.dirs.insert(path.clone()),
+            Some(file) => {
+                let content = durable.files.get(file).cloned().unwrap_or_default();
+                image.files.insert(path.clone(), Content::from(content));
+            }
+        }
+    }
+    // What stands in a directory that is not there can not be reached.
+    let is_there =
+        |path: &Path| path.parent().is_none_or(|dir| dir == Path::new("/") || image.dirs.contains(dir));
+    let files = image.files.iter().filter(|(path, _)| is_there(path));
+    Image { files: files.map(|(path, content)| (path.clone(), content.clone())).collect(), ..image.clone() }
+}
+
+/// Names, of directories too, and the bytes of files.
+#[derive(Default)]
+struct Disk {
+    names: BTreeMap<Arc<Path>, Option<FileId>>,
+    files: BTreeMap<FileId, Vec<u8>>,
+}
+
+impl Disk {
+    fn apply(&mut self, op: &Op) {
+        match op {
+            Op::CreateDir { dir } => _ = self.names.insert(dir.clone(), None),
+            Op::Create { path, file } | Op::Link { to: path, file, .. } => {
+                self.names.insert(path.clone(), Some(*file));
+            }
+            Op::Remove { path, .. } => _ = self.names.remove(path),
+            Op::Rename { from, to, file } => {
+                self.names.remove(from);
+                self.names.insert(to.clone(), Some(*file));
+            }
+            Op::Append { file, offset, bytes } => self.write(*file, *offset, bytes),
+            Op::Reserve { file, offset, len } => self.write(*file, *offset, &vec![0; *len as usize]),
+            Op::Truncate { file, len } => self.files.entry(*file).or_default().resize(*len as usize, 0),
+            Op::SyncDir { .. } | Op::Sync { .. } | Op::Mark(_) => {}
+        }
+    }
+
+    fn write(&mut self, file: FileId, offset: u64, bytes: &[u8]) {
+        let content = self.files.entry(file).or_default();
+        let (start, end) = (offset as usize, offset as usize + bytes.len());
+        content.resize(content.len().max(end), 0);
+        content[start..end].copy_from_slice(bytes);
+    }
+}

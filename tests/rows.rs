@@ -1,0 +1,315 @@
+//! What must not change what a store says: a merge beside a reader, sizes at their limits, the clock.
+//! Rows S of the catalogue of faults that are not crashes.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod fault_support {
+    pub(crate) mod store;
+}
+
+use fault_support::store::{DIR, Model, contents, open, open_at, open_options};
+use kvs::engine::batch::{MAX_BATCH_BYTES, MAX_KEY_LEN, MAX_VALUE_LEN, WriteBatch};
+use kvs::engine::bitcask::Bitcask;
+use kvs::engine::bitcask::options::BitcaskOptions;
+use kvs::engine::memory::Memory;
+use kvs::engine::options::{Access, Durability, OpenOptions, WriteOptions};
+use kvs::engine::range::KeyRange;
+use kvs::engine::{Cursor, KvsEngine, KvsRead};
+use kvs::error::Error;
+use kvs::vfs::Vfs;
+use kvs::vfs::fault::{Call, FaultDisk};
+use kvs::vfs::memory::image::Image;
+use kvs::vfs::memory::{Record, SimDisk};
+use kvs::vfs::os::OsDisk;
+use kvs::worker::Schedule;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+fn empty_disk() -> SimDisk {
+    SimDisk::from_image(&Image::default(), Record::Off)
+}
+
+/// Names of the segments that are on the disk.
+fn segments(disk: &SimDisk) -> Vec<String> {
+    let image = disk.image();
+    let names = image.files.keys().map(|path| path.display().to_string());
+    names.filter(|name| name.ends_with(".seg")).collect()
+}
+
+/// The cursor stands on this key, and the value is the first that the key had.
+fn expect_at(cursor: &mut dyn Cursor, key: u8) {
+    assert_eq!(cursor.key(), [key]);
+    assert_eq!(cursor.value().unwrap(), [key; 300]);
+}
+
+// Row S7. dain/leveldb#78: a compaction removed the table under an iterator. Whoever stands in a segment
+// when a merge removes it reads on; the file goes when the last one lets go of it.
+#[test]
+fn s07_merge_beside_a_cursor_and_a_snapshot() {
+    let disk = empty_disk();
+    let store = open(Arc::new(disk.clone()), Access::Create).unwrap();
+    for i in 0..60u8 {
+        store.set(&[i], &[i; 300]).unwrap();
+    }
+    let before = contents(&store).unwrap();
+    let old_files = segments(&disk);
+    let snapshot = store.snapshot().unwrap();
+    let mut forward = store.cursor(KeyRange::all()).unwrap();
+    let mut backward = snapshot.cursor(KeyRange::all()).unwrap();
+    forward.seek_to_first().unwrap();
+    backward.seek_to_last().unwrap();
+    for i in 0..30u8 {
+        expect_at(&mut *forward, i);
+        expect_at(&mut *backward, 59 - i);
+        forward.next().unwrap();
+        backward.prev().unwrap();
+        // Everything that they stand on is overwritten or removed, and merged away, again and again.
+        (0..60u8).filter(|key| key % 3 != 0).for_each(|key| store.set(&[key], &[i; 200]).unwrap());
+        (0..60u8).filter(|key| key % 6 == 0).for_each(|key| _ = store.remove(&[key]).unwrap());
+        store.compact().unwrap();
+    }
+    for i in 30..60u8 {
+        expect_at(&mut *forward, i);
+        expect_at(&mut *backward, 59 - i);
+        forward.next().unwrap();
+        backward.prev().unwrap();
+    }
+    assert!(!forward.valid() && !backward.valid());
+    assert_eq!(contents(&snapshot).unwrap(), before);
+    let held = segments(&disk);
+    assert!(old_files.iter().any(|file| held.contains(file)), "what is looked at stays");
+    drop((forward, backward));
+    drop(snapshot);
+    let left = segments(&disk);
+    let live = store.stats().unwrap().files.len();
+    assert_eq!(left.len(), live, "what nobody looks at is gone: {left:?}");
+    assert!(old_files.iter().all(|file| !left.contains(file)));
+}
+
+// Row S7, with threads, on the real disk, where segments are mapped: gets and scans in flight while
+// their files are merged away and removed.
+#[test]
+fn s07_merge_beside_gets_in_flight() {
+    let root = tempfile::tempdir().unwrap();
+    for mmap in [true, false] {
+        let path = root.path().join(format!("mmap-{mmap}"));
+        let options = BitcaskOptions { mmap, ..BitcaskOptions::tiny() };
+        let open =
+            OpenOptions { schedule: Schedule::Threads, ..open_options(Arc::new(OsDisk), Access::Create) };
+        let store = Bitcask::open(&path, open, options).unwrap();
+        // A value says its key and a round that never goes back.
+        let value = |key: u8, round: u32| [&[key][..], &round.to_le_bytes(), &[key; 120]].concat();
+        (0..40u8).for_each(|key| store.set(&[key], &value(key, 0)).unwrap());
+        let done = AtomicBool::new(false);
+        let check = |key: u8, found: &[u8], at_least: u32| {
+            let round = u32::from_le_bytes(found[1..5].try_into().unwrap());
+            assert!(found == value(key, round) && round >= at_least, "{key}: {found:?}");
+            round
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let mut rounds = [0; 40];
+                    while !done.load(Ordering::Relaxed) {
+                        for key in 0..40u8 {
+                            let found = store.get(&[key]).unwrap().unwrap();
+                            let seen = &mut rounds[usize::from(key)];
+                            *seen = check(key, &found, *seen);
+                        }
+                        let pairs: Vec<_> =
+                            store.scan(KeyRange::all()).unwrap().map(Result::unwrap).collect();
+                        assert_eq!(pairs.len(), 40);
+                        pairs.iter().for_each(|(key, found)| _ = check(key[0], found, 0));
+                    }
+                });
+            }
+            for round in 1..60 {
+                (0..40u8).for_each(|key| store.set(&[key], &value(key, round)).unwrap());
+                store.compact().unwrap();
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        drop(store);
+        let store = open_at(Arc::new(OsDisk), &path, Access::Read).unwrap();
+        (0..40u8).for_each(|key| assert_eq!(store.get(&[key]).unwrap().unwrap(), value(key, 59)));
+    }
+}
+
+// Row S10. What fits is stored, and what does not is refused before a byte is written; the same in every
+// engine.
+#[test]
+fn s10_sizes_at_their_limits() {
+    let sim = empty_disk();
+    let disk = FaultDisk::new(Arc::new(sim.clone()));
+    let bitcask = open(Arc::new(disk.clone()), Access::Create).unwrap();
+    let memory = Memory::new();
+    let (mut model, mut refused) = (Model::new(), 0);
+    let key_lens =
+        [0, 1, 127, 128, 16_383, 16_384, 65_534, MAX_KEY_LEN, MAX_KEY_LEN + 1, MAX_KEY_LEN + 2, 1 << 20];
+    let values = [vec![], vec![7], vec![9; 127], vec![5; 5000], vec![3; 70_000]];
+    for len in key_lens {
+        for value in &values {
+            // Keys of one length differ in their ends.
+            let mut key = vec![b'k'; len];
+            if let Some(last) = key.last_mut() {
+                *last = value.len() as u8;
+            }
+            for store in [&bitcask as &dyn KvsEngine, &memory] {
+                let before = (disk.operations(), sim.image());
+                let results = [
+                    store.set(&key, value),
+                    store.swap(&key, Some(value)).map(|_| ()),
+                    store.remove(&key).map(|_| ()),
+                    store.set(&key, value),
+                ];
+                if len <= MAX_KEY_LEN {
+                    assert!(results.iter().all(Result::is_ok), "{len}: {results:?}");
+                    assert_eq!(store.get(&key).unwrap().unwrap(), *value);
+                    model.insert(key.clone(), value.clone());
+                } else {
+                    let is_right =
+                        |result: &Result<(), Error>| matches!(result, Err(Error::InvalidArgument(_)));
+                    assert!(results.iter().all(is_right), "{len}: {results:?}");
+                    assert_eq!(store.get(&key).unwrap(), None);
+                    assert!((disk.operations(), sim.image()) == before, "refused, and the disk was touched");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(refused, 3 * 5 * 2);
+    // One member of a batch that is too long: none of it happened.
+    let mut batch = WriteBatch::new();
+    batch.set(b"fine", b"");
+    batch.set(&vec![0; MAX_KEY_LEN + 1], b"");
+    let before = sim.image();
+    assert!(matches!(bitcask.write(batch, &WriteOptions::durable()), Err(Error::InvalidArgument(_))));
+    assert!(sim.image() == before && bitcask.get(b"fine").unwrap().is_none());
+    assert_eq!(contents(&bitcask).unwrap(), model);
+    assert_eq!(contents(&memory).unwrap(), model);
+    bitcask.compact().unwrap();
+    drop(bitcask);
+    for access in [Access::Read, Access::Write] {
+        assert_eq!(contents(&open(Arc::new(disk.clone()), access).unwrap()).unwrap(), model);
+    }
+}
+
+// Row S10, a value larger than a segment, and than four of them; on the real disk as well, where a
+// segment is mapped at its usual size.
+#[test]
+fn s10_value_larger_than_a_segment() {
+    let root = tempfile::tempdir().unwrap();
+    let sim: Arc<dyn Vfs> = Arc::new(empty_disk());
+    let real: Arc<dyn Vfs> = Arc::new(OsDisk);
+    for (disk, path) in [(sim, Path::new(DIR).to_path_buf()), (real, root.path().join("db"))] {
+        let store = open_at(disk.clone(), &path, Access::Create).unwrap();
+        let lens = [4000, 4096, 4097, 10_000, 16 << 20, 20_000, 1];
+        let value = |i: usize| -> Vec<u8> { (0..lens[i]).map(|at| (at ^ i) as u8).collect() };
+        for i in 0..lens.len() {
+            store.set(&[i as u8], &value(i)).unwrap();
+            assert_eq!(store.get(&[i as u8]).unwrap().unwrap(), value(i));
+        }
+        let mut batch = WriteBatch::new();
+        (0..lens.len()).for_each(|i| batch.set(&[100 + i as u8], &value(i)));
+        store.write(batch, &WriteOptions::durable()).unwrap();
+        let check = |store: &Bitcask| {
+            for i in 0..lens.len() {
+                for key in [i as u8, 100 + i as u8] {
+                    assert!(store.get(&[key]).unwrap().unwrap() == value(i)[..], "{i}");
+                }
+            }
+        };
+        check(&store);
+        drop(store);
+        let store = open_at(disk.clone(), &path, Access::Write).unwrap();
+        check(&store);
+        // A merge copies them.
+        store.set(b"gone", b"").unwrap();
+        store.set(&[2], &value(2)).unwrap();
+        store.compact().unwrap();
+        check(&store);
+        drop(store);
+        check(&open_at(disk, &path, Access::Read).unwrap());
+    }
+}
+
+// Row S10, what is over the limits of a value and of a batch. The batch is one of sixty million steps
+// with nothing in them: it counts as more than a gibibyte, and takes a tenth of that.
+#[test]
+fn s10_too_much_at_once() {
+    let sim = empty_disk();
+    let disk = FaultDisk::new(Arc::new(sim.clone()));
+    let store = open(Arc::new(disk.clone()), Access::Create).unwrap();
+    store.set(b"k", b"v").unwrap();
+    let before = (disk.operations(), sim.image());
+    let mut batch = WriteBatch::new();
+    while batch.byte_len() <= MAX_BATCH_BYTES {
+        batch.remove(b"");
+    }
+    let mut value = WriteBatch::with_capacity(MAX_VALUE_LEN + 32);
+    value.set(b"k", &vec![0; MAX_VALUE_LEN + 1]);
+    for batch in [batch, value] {
+        let error = store.write(batch, &WriteOptions::default()).unwrap_err();
+        assert!(matches!(&error, Error::InvalidArgument(text) if text.contains("limit")), "{error:?}");
+    }
+    assert!((disk.operations(), sim.image()) == before, "refused, and the disk was touched");
+    assert_eq!(store.get(b"k").unwrap().unwrap(), b"v");
+    assert_eq!(store.stats().unwrap().poisoned, None);
+}
+
+// Row S11. Bitcask's merges went by file times, and its tombstones came back when the clock went back
+// (bitcask_timeshift.erl). Here order comes from sequence numbers alone: nothing below the contract can
+// even ask what time it is.
+#[test]
+fn s11_nothing_asks_for_the_time_of_day() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut looked_at = 0;
+    let mut dirs = vec![root.join("src/engine"), root.join("src/record"), root.join("src/vfs")];
+    let mut files = ["src/engine.rs", "src/record.rs", "src/vfs.rs", "src/worker.rs", "src/codec.rs"]
+        .map(|file| root.join(file))
+        .to_vec();
+    while let Some(dir) = dirs.pop() {
+        for entry in OsDisk.list(&dir).unwrap() {
+            let list = if entry.is_dir { &mut dirs } else { &mut files };
+            list.push(dir.join(entry.name));
+        }
+    }
+    for path in files {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for word in ["SystemTime", "UNIX_EPOCH", ".modified()", ".created()", "clock_gettime", "chrono"] {
+            assert!(!text.contains(word), "{}: {word}", path.display());
+        }
+        looked_at += 1;
+    }
+    assert!(looked_at > 30, "{looked_at}");
+}
+
+// Row S11, the one place where time counts: how long a write may wait for its sync. Where nothing can
+// wait, it does not wait; where a thread can, it is that thread that syncs, and the clock that it goes by
+// only goes forward.
+#[test]
+fn s11_an_interval_is_kept_without_a_clock() {
+    let syncs = |disk: &FaultDisk| {
+        let is_sync =
+            |op: &&kvs::vfs::fault::Traced| op.call == Call::Sync && op.path.ends_with("000001.seg");
+        disk.trace().iter().filter(is_sync).count()
+    };
+    let every = std::time::Duration::from_millis(1);
+    for schedule in [Schedule::Inline, Schedule::Manual, Schedule::Threads] {
+        let disk = FaultDisk::new(Arc::new(empty_disk()));
+        let base = open_options(Arc::new(disk.clone()), Access::Create);
+        let options = OpenOptions { schedule, durability: Durability::Interval(every), ..base };
+        let store = Bitcask::open(Path::new(DIR), options, BitcaskOptions::tiny()).unwrap();
+        let before = syncs(&disk);
+        store.set(b"k", b"v").unwrap();
+        if schedule != Schedule::Threads {
+            assert_eq!(syncs(&disk), before + 1, "{schedule:?}: synced before it was acknowledged");
+            continue;
+        }
+        // It comes without anybody asking for it; if not, the test runner's patience ends first.
+        while syncs(&disk) == before {
+            std::thread::yield_now();
+        }
+    }
+}
