@@ -155,25 +155,14 @@ impl MapCursor {
 
     /// Stands on the first key of `part`, or its last if `part` is reversed.
     fn stand(&mut self, part: KeyRange) {
-        // The standard library's map panics on an empty range whose bounds are crossed.
-        let (low, high) = (part.start.as_ref().map(|k| &k[..]), part.end.as_ref().map(|k| &k[..]));
-        let found = if is_crossed(low, high) {
-            None
-        } else if part.direction == Direction::Forward {
-            self.past.map.range::<[u8], _>((low, high)).next()
-        } else {
-            self.past.map.range::<[u8], _>((low, high)).next_back()
-        };
+        let found = part.bounds().and_then(|bounds| {
+            let mut pairs = self.past.map.range::<[u8], _>(bounds);
+            match part.direction {
+                Direction::Forward => pairs.next(),
+                Direction::Reverse => pairs.next_back(),
+            }
+        });
         self.at = found.map(|(key, value)| (key.clone(), value.clone()));
-    }
-}
-
-fn is_crossed(low: std::ops::Bound<&[u8]>, high: std::ops::Bound<&[u8]>) -> bool {
-    use std::ops::Bound::{Excluded, Included, Unbounded};
-    match (low, high) {
-        (Unbounded, _) | (_, Unbounded) => false,
-        (Included(low), Included(high)) => low > high,
-        (Included(low) | Excluded(low), Included(high) | Excluded(high)) => low >= high,
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::ops::{Bound, RangeBounds};
 
+/// The ends of a range, low and high, borrowed.
+pub type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
 /// Which way a scan goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Direction {
@@ -64,6 +67,21 @@ impl KeyRange {
         let start = if above(&self.start, &other.start) { self.start } else { other.start };
         let end = if below(&self.end, &other.end) { self.end } else { other.end };
         KeyRange { start, end, direction: self.direction }
+    }
+
+    /// Both ends, for a sorted map of the standard library; `None` if they are crossed, so that no key
+    /// is in it: such a map panics when it is asked for that.
+    pub fn bounds(&self) -> Option<Bounds<'_>> {
+        let (start, end) = (self.start.as_ref().map(Vec::as_slice), self.end.as_ref().map(Vec::as_slice));
+        let is_crossed = match (start, end) {
+            (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+            (Bound::Included(start), Bound::Included(end)) => start > end,
+            (
+                Bound::Included(start) | Bound::Excluded(start),
+                Bound::Included(end) | Bound::Excluded(end),
+            ) => start >= end,
+        };
+        (!is_crossed).then_some((start, end))
     }
 
     /// Whether `key` is in it.

@@ -18,7 +18,6 @@ use crate::engine::bitcask::segment::Segment;
 use crate::engine::range::KeyRange;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::Arc;
 
 /// Where a value was, with its segment kept.
@@ -140,12 +139,8 @@ impl History {
     /// What the snapshot of `moment` sees of the keys in `range`, but for those where the keydir is
     /// right; in the order of the keys.
     pub fn look_in(&self, moment: u64, range: &KeyRange) -> Vec<(Vec<u8>, Option<Was>)> {
-        let bounds: (Bound<&[u8]>, Bound<&[u8]>) =
-            (range.start.as_ref().map(|key| &key[..]), range.end.as_ref().map(|key| &key[..]));
         let notes = self.notes.read();
-        if notes.by_key.is_empty() || is_crossed(bounds) {
-            return Vec::new();
-        }
+        let Some(bounds) = range.bounds().filter(|_| !notes.by_key.is_empty()) else { return Vec::new() };
         let in_range = notes.by_key.range::<[u8], _>(bounds);
         let differs = in_range.filter_map(|(key, of_key)| match seen(of_key, moment) {
             Seen::Present => None,
@@ -153,17 +148,6 @@ impl History {
             Seen::At(was) => Some((key.clone(), Some(was))),
         });
         differs.collect()
-    }
-}
-
-/// A sorted map panics when asked for a range that ends before it begins.
-fn is_crossed(bounds: (Bound<&[u8]>, Bound<&[u8]>)) -> bool {
-    match bounds {
-        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
-        (Bound::Included(low), Bound::Included(high)) => low > high,
-        (Bound::Included(low) | Bound::Excluded(low), Bound::Included(high) | Bound::Excluded(high)) => {
-            low >= high
-        }
     }
 }
 
