@@ -36,6 +36,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("worker", 20),
     ("engine/health", 20),
     ("engine/range", 10),
+    ("engine/explain", 10),
     ("engine/stats", 10),
     ("engine/event", 10),
     ("engine/filename", 10),

@@ -35,6 +35,16 @@ pub fn hint(number: u64) -> String {
     format!("{number:06}.hint")
 }
 
+/// The name of a write-ahead log of the LSM tree.
+pub fn wal(number: u64) -> String {
+    format!("{number:06}.wal")
+}
+
+/// The name of a sorted table of the LSM tree.
+pub fn table(number: u64) -> String {
+    format!("{number:06}.sst")
+}
+
 /// Reads a name; `None` if no store of ours has such a file. Other names in the directory belong to
 /// somebody else and are never touched.
 pub fn parse(name: &str) -> Option<FileName> {

@@ -1,0 +1,7 @@
+//! LSM: a leveled log-structured merge tree.
+
+pub mod comparator;
+pub mod iter;
+pub mod key;
+pub mod options;
+pub mod version;
