@@ -34,6 +34,7 @@
 
 pub mod batch;
 pub mod bitcask;
+pub mod claim;
 pub mod commit;
 pub mod event;
 pub mod explain;
@@ -47,6 +48,7 @@ pub mod memory;
 pub mod metered;
 pub mod options;
 pub mod range;
+pub mod request;
 pub mod stats;
 pub mod value;
 
