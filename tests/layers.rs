@@ -24,6 +24,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("engine/memory", 50),
     ("engine/metered", 50),
     // The waist: the contract, and what both wings' front doors stand on.
+    ("engine/load", 47),
     ("engine", 45),
     ("engine/claim", 40),
     ("engine/commit", 40),
