@@ -1,5 +1,6 @@
 //! LSM: a leveled log-structured merge tree.
 
+pub mod compaction;
 pub mod comparator;
 pub mod iter;
 pub mod key;
