@@ -25,8 +25,6 @@
 //!
 //! Where Bitcask's keydir remembers a place, the memtable remembers the value.
 
-pub mod census;
-pub mod checkpoint;
 pub mod compaction;
 pub mod comparator;
 pub mod counters;
