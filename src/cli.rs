@@ -27,6 +27,7 @@ mod output;
 mod pairs;
 mod place;
 mod progress;
+mod range;
 mod rm;
 mod scan;
 mod session;
@@ -39,6 +40,7 @@ mod table;
 mod upkeep;
 mod verb;
 pub mod voice;
+mod watch;
 
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::place::Place;
