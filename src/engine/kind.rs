@@ -5,6 +5,7 @@ use crate::engine::bitcask::Bitcask;
 use crate::engine::bitcask::create::may_create;
 use crate::engine::bitcask::options::BitcaskOptions;
 use crate::engine::identity::Identity;
+use crate::engine::lsm::options::LsmOptions;
 use crate::engine::memory::Memory;
 use crate::engine::options::{OpenOptions, OptionInfo};
 use crate::error::{Error, Result};
@@ -72,7 +73,8 @@ impl EngineKind {
     pub fn options(self) -> Vec<OptionInfo> {
         match self {
             EngineKind::Bitcask => BitcaskOptions::list(),
-            EngineKind::Memory | EngineKind::Lsm => Vec::new(),
+            EngineKind::Lsm => LsmOptions::list(),
+            EngineKind::Memory => Vec::new(),
         }
     }
 }
