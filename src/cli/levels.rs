@@ -98,7 +98,7 @@ impl<'a> Level<'a> {
     }
 }
 
-/// The keys that a file holds, from the smallest to the largest.
+/// The keys that a file holds, from the smallest to the largest, if it is sorted.
 fn keys(file: &FileStats) -> String {
     let short = |key: &Vec<u8>| match key.len() {
         0..=40 => format!("\"{}\"", key.escape_ascii()),
@@ -138,6 +138,7 @@ fn put(
             row(format!("  {} {}", file.name, file.state), "", file.bytes, Some(file.live_bytes), keys)
         }));
     }
+    let knows_keys = rows.iter().any(|row: &[String; 7]| !row[6].is_empty());
     let head = [
         ("level", Side::Left),
         ("files", Side::Right),
@@ -145,7 +146,7 @@ fn put(
         ("live", Side::Right),
         ("garbage", Side::Right),
         ("", Side::Left),
-        (if files == Files::Each { "keys" } else { "" }, Side::Left),
+        (if knows_keys { "keys" } else { "" }, Side::Left),
     ];
     table::put(out, head, &rows, color)
 }

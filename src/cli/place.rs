@@ -21,7 +21,7 @@ pub(crate) struct Place {
     #[arg(short, long, global = true, value_name = "DIR", env = "KVS_PATH", default_value = ".")]
     pub path: PathBuf,
 
-    /// The engine [default: the one that owns the directory, else bitcask]
+    /// The engine, bitcask or lsm [default: the one that owns the directory, else bitcask]
     #[arg(short, long, global = true, value_name = "ENGINE", env = "KVS_ENGINE")]
     engine: Option<EngineKind>,
 

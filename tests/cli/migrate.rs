@@ -16,7 +16,7 @@ fn the_new_store_has_the_same_pairs_and_the_old_one_stays() {
         let before = files(user, "old");
         for to in ENGINES {
             let answer = user.line(&format!("-p old migrate --to {to} new/{to} --json"));
-            answer.prints("{\"pairs\":499,\"bytes\":8383}\n");
+            answer.prints("{\"pairs\":499,\"bytes\":8375}\n");
             let mut command = user.kvs();
             command.env_remove("KVS_ENGINE").args(["-p", &format!("new/{to}"), "scan"]);
             assert_eq!(command.output().unwrap().stdout, held);
