@@ -179,7 +179,7 @@ impl Ascending {
             return Err(Failure::usage(reason).at(&self.pairs.place()));
         }
         self.count += 1;
-        if self.count % 1024 == 0 {
+        if self.count.is_multiple_of(1024) {
             self.progress.at(self.pairs.bytes(), self.count);
         }
         Ok(true)

@@ -49,7 +49,7 @@ impl Migrate {
             settings: session.place.settings(),
         };
         let watch = &mut |so_far: Migrated| {
-            if so_far.pairs % EVERY == 0 {
+            if so_far.pairs.is_multiple_of(EVERY) {
                 progress.at(so_far.bytes, so_far.pairs);
             }
             interrupt::check().map_err(|_| Error::invalid("interrupted"))

@@ -5,7 +5,7 @@ use crate::user::User;
 fn text(user: &User, line: &str) -> String {
     let answer = user.line(line);
     assert_eq!((answer.code, &*answer.stderr), (Some(0), ""), "{line}: {answer:?}");
-    String::from_utf8(answer.stdout).unwrap()
+    String::from_utf8(answer.stdout).expect("pictures are text")
 }
 
 /// Several files, with garbage in them.
