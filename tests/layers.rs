@@ -25,6 +25,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("engine/memory", 50),
     ("engine/metered", 50),
     // The waist: the contract, and what both wings' front doors stand on.
+    ("engine/load", 47),
     ("engine", 45),
     ("engine/commit", 40),
     ("engine/manifest", 35),

@@ -50,15 +50,17 @@ use crate::engine::bitcask::view::View;
 use crate::engine::bitcask::writer::Writer;
 use crate::engine::commit::Commit;
 use crate::engine::event::{Event, Listener};
+use crate::engine::explain::{Explanation, Found, Step};
 use crate::engine::filename;
 use crate::engine::health::Health;
 use crate::engine::identity::Identity;
+use crate::engine::load;
 use crate::engine::manifest::{Edit, Manifest};
 use crate::engine::options::{Access, Durability, OpenOptions, WriteOptions};
 use crate::engine::range::KeyRange;
 use crate::engine::stats::{Counter, Stats};
 use crate::engine::value::Value;
-use crate::engine::{Cursor, KvsEngine, KvsRead, Snapshot};
+use crate::engine::{Cursor, KvsEngine, KvsRead, Pairs, Snapshot};
 use crate::error::{Error, Result};
 use crate::record::writer::LogWriter;
 use crate::vfs::dir::Dir;
@@ -276,8 +278,16 @@ impl KvsEngine for Bitcask {
         self.submit(WriteBatch::new(), Durability::Always, Ask::Nothing).map(|_| ())
     }
 
-    fn compact(&self) -> Result<()> {
+    fn flush(&self) -> Result<()> {
+        self.store.seal_active().map(|_| ())
+    }
+
+    fn compact_range(&self, _: &KeyRange) -> Result<()> {
         self.store.compact()
+    }
+
+    fn load_sorted(&self, pairs: &mut dyn Pairs) -> Result<u64> {
+        load::in_batches(pairs, |batch| self.write(batch, &WriteOptions::default()))
     }
 
     fn checkpoint(&self, dest: &Path) -> Result<()> {
@@ -308,6 +318,30 @@ impl KvsEngine for Bitcask {
             counter("merge written bytes", &store.merge_written_bytes),
         ];
         Ok(stats)
+    }
+
+    fn explain_get(&self, key: &[u8]) -> Result<Explanation> {
+        let visible_seqno = self.store.index.history.lock().visible;
+        let place = "keydir".to_string();
+        let value = self.get(key)?;
+        let outcome = if value.is_some() { "set" } else { "not there" }.to_string();
+        let steps = vec![Step { place: place.clone(), outcome, ..Step::default() }];
+        let pairs = value.is_some().into();
+        let found = value.map(|value| Found { place, seqno: None, value_bytes: value.len() as u64 });
+        Ok(Explanation { engine: NAME, visible_seqno, steps, found, pairs })
+    }
+
+    fn explain_scan(&self, range: KeyRange, limit: u64) -> Result<Explanation> {
+        let visible_seqno = self.store.index.history.lock().visible;
+        let place = "keydir".to_string();
+        let (mut found, mut pairs) = (None, 0);
+        for pair in self.scan(range)?.take(usize::try_from(limit).unwrap_or(usize::MAX)) {
+            let value_bytes = pair?.1.len() as u64;
+            found = Some(Found { place: place.clone(), seqno: None, value_bytes });
+            pairs += 1;
+        }
+        let steps = vec![Step { place, outcome: format!("{pairs} pairs"), ..Step::default() }];
+        Ok(Explanation { engine: NAME, visible_seqno, steps, found, pairs })
     }
 }
 
