@@ -113,8 +113,9 @@ fn answer(explanation: &Explanation) -> String {
         (None, _) => format!("not found; {read}"),
         (Some(found), pairs) => {
             let which = if pairs > 1 { format!("{pairs} pairs, the last ") } else { String::new() };
-            let (place, seqno, bytes) = (&found.place, found.seqno, found.value_bytes);
-            format!("{which}found in {place}: write {seqno}, a value of {bytes} bytes; {read}")
+            let write = found.seqno.map(|seqno| format!("write {seqno}, ")).unwrap_or_default();
+            let (place, bytes) = (&found.place, found.value_bytes);
+            format!("{which}found in {place}: {write}a value of {bytes} bytes; {read}")
         }
     }
 }

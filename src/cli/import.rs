@@ -8,6 +8,7 @@ use crate::cli::place::Need;
 use crate::cli::progress::Progress;
 use crate::cli::session::Session;
 use crate::engine::batch::{MAX_VALUE_LEN, WriteBatch, check_key};
+use crate::engine::kind::EngineKind;
 use crate::engine::options::WriteOptions;
 use crate::engine::{KvsEngine, Pairs};
 use crate::error::Error;
@@ -62,7 +63,14 @@ impl Import {
             let store = session.store(Need::Create)?;
             let mut pairs = Ascending::new(format.reader(input, fields), progress);
             let loaded = store.load_sorted(&mut pairs);
-            let imported = pairs.end(loaded)?;
+            let failure = pairs.failure;
+            let imported = loaded.map_err(|error| {
+                let done = match session.place.engine() {
+                    Ok(EngineKind::Lsm) => "nothing was imported",
+                    _ => "pairs before it may have been imported",
+                };
+                failure.unwrap_or(Failure::from(error)).after(done)
+            })?;
             return told(session, imported, begun);
         }
         let mut load = Load {
@@ -184,19 +192,10 @@ impl Ascending {
         }
         Ok(true)
     }
-
-    /// How many pairs there were, if all is well.
-    fn end(self, loaded: Result<(), Error>) -> Result<u64, Failure> {
-        match (self.failure, loaded) {
-            (Some(failure), _) => Err(failure),
-            (None, Err(error)) => Err(error.into()),
-            (None, Ok(())) => Ok(self.count),
-        }
-    }
 }
 
 impl Pairs for Ascending {
-    fn next(&mut self) -> Result<Option<(&[u8], &[u8])>, Error> {
+    fn next_pair(&mut self) -> Result<Option<(&[u8], &[u8])>, Error> {
         match self.read() {
             Ok(true) => Ok(Some((&self.key, &self.value))),
             Ok(false) => Ok(None),

@@ -70,6 +70,7 @@ struct Level<'a> {
     level: Option<u8>,
     bytes: u64,
     live_bytes: Option<u64>,
+    entries: Option<u64>,
     files: Vec<&'a FileStats>,
 }
 
@@ -85,8 +86,9 @@ fn of(stats: &Stats) -> Vec<Level<'_>> {
 impl<'a> Level<'a> {
     fn new(level: Option<u8>, files: Vec<&'a FileStats>) -> Level<'a> {
         let bytes = files.iter().map(|file| file.bytes).sum();
-        let live_bytes = files.iter().map(|file| Some(file.live_bytes)).sum();
-        Level { level, bytes, live_bytes, files }
+        let live_bytes = files.iter().map(|file| live(file)).sum();
+        let entries = files.iter().map(|file| file.entries).sum();
+        Level { level, bytes, live_bytes, entries, files }
     }
 
     fn name(&self, engine: &str) -> String {
@@ -96,6 +98,11 @@ impl<'a> Level<'a> {
             None => "log".into(),
         }
     }
+}
+
+/// Bytes that a get can still reach. What of a table is replaced in the levels above it, nobody knows.
+fn live(file: &FileStats) -> Option<u64> {
+    file.level.is_none().then_some(file.live_bytes)
 }
 
 /// The keys that a file holds, from the smallest to the largest, if it is sorted.
@@ -118,30 +125,32 @@ fn put(
     color: bool,
 ) -> io::Result<()> {
     let largest = levels.iter().map(|level| level.bytes).max().unwrap_or(0).max(1);
-    let row = |name: String, count: &str, bytes: u64, live: Option<u64>, keys: String| {
-        let number = |n: Option<u64>| n.map_or("?".into(), |n| n.to_string());
+    let row = |cells: [String; 3], bytes: u64, live: Option<u64>, keys: String| {
+        let [name, count, entries] = cells;
         let garbage = live.map(|live| bytes.saturating_sub(live));
         // In 128 bits, since files may be large; rounded up, so that nothing is not drawn at all.
         let len = (u128::from(bytes) * BAR as u128).div_ceil(largest.into()) as usize;
         let bar = "#".repeat(len);
-        [name, count.into(), bytes.to_string(), number(live), number(garbage), bar, keys]
+        [name, count, entries, bytes.to_string(), number(live), number(garbage), bar, keys]
     };
     let mut rows = Vec::new();
     for level in levels {
-        let name = level.name(engine);
-        rows.push(row(name, &level.files.len().to_string(), level.bytes, level.live_bytes, String::new()));
+        let cells = [level.name(engine), level.files.len().to_string(), number(level.entries)];
+        rows.push(row(cells, level.bytes, level.live_bytes, String::new()));
         if level.level.is_some() && files == Files::Count {
             continue;
         }
         rows.extend(level.files.iter().map(|file| {
             let keys = if files == Files::Each { keys(file) } else { String::new() };
-            row(format!("  {} {}", file.name, file.state), "", file.bytes, Some(file.live_bytes), keys)
+            let cells = [format!("  {} {}", file.name, file.state), String::new(), number(file.entries)];
+            row(cells, file.bytes, live(file), keys)
         }));
     }
-    let knows_keys = rows.iter().any(|row: &[String; 7]| !row[6].is_empty());
+    let knows_keys = rows.iter().any(|row: &[String; 8]| !row[7].is_empty());
     let head = [
         ("level", Side::Left),
         ("files", Side::Right),
+        ("entries", Side::Right),
         ("bytes", Side::Right),
         ("live", Side::Right),
         ("garbage", Side::Right),
@@ -149,4 +158,9 @@ fn put(
         (if knows_keys { "keys" } else { "" }, Side::Left),
     ];
     table::put(out, head, &rows, color)
+}
+
+/// A number, or a dash where nobody knows it.
+fn number(n: Option<u64>) -> String {
+    n.map_or("-".into(), |n| n.to_string())
 }

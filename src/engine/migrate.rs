@@ -121,13 +121,13 @@ fn fill(dest: &Destination<'_>, pairs: &mut Reading<'_>) -> Result<()> {
     let disk = Arc::new(UnfinishedDisk::new(dest.options.disk.clone(), dest.path));
     let options = OpenOptions { disk, access: Access::Create, ..dest.options.clone() };
     let store = dest.engine.open(dest.path, options, dest.settings)?;
-    store.load_sorted(pairs)?;
+    let written = store.load_sorted(pairs)?;
     store.sync()?;
-    let (read, written) = (pairs.so_far.pairs, count(&*store, pairs)?);
-    match read == written {
+    let (read, there) = (pairs.so_far.pairs, count(&*store, pairs)?);
+    match read == written && read == there {
         true => Ok(()),
         false => {
-            let reason = format!("{read} pairs were read, and {written} are there");
+            let reason = format!("{read} pairs were read, {written} written, and {there} are there");
             Err(Error::corruption(dest.path, 0, reason))
         }
     }
@@ -163,7 +163,7 @@ enum State {
 }
 
 impl Pairs for Reading<'_> {
-    fn next(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+    fn next_pair(&mut self) -> Result<Option<(&[u8], &[u8])>> {
         match self.state {
             State::Before => self.cursor.seek_to_first()?,
             State::On => self.cursor.next()?,

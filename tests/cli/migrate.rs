@@ -49,10 +49,10 @@ fn settings_are_those_of_the_new_store() {
             "bitcask" => ("segment_bytes=4KiB", ".seg"),
             _ => ("table_bytes=4KiB", ".sst"),
         };
-        let line = format!("-p old -o {name} migrate --to {} new", user.engine);
-        user.line(&line).prints("");
-        let data = names(&user.path("new")).into_iter().filter(|name| name.ends_with(ending)).count();
-        assert!(data > 2, "{data}");
+        user.line(&format!("-p old migrate --to {} usual", user.engine)).prints("");
+        user.line(&format!("-p old -o {name} migrate --to {} small", user.engine)).prints("");
+        let count = |dir| names(&user.path(dir)).iter().filter(|name| name.ends_with(ending)).count();
+        assert!(count("usual") < count("small"));
         user.line(&format!("-p old -o nonsense=1 migrate --to {} other", user.engine)).fails(2, "nonsense");
         user.line("-p other get k").prints("Key not found\n");
     });

@@ -22,7 +22,10 @@ fn levels_are_drawn_with_their_bytes() {
         filled(user, "db");
         let picture = text(user, "-p db levels");
         let head = picture.lines().next().unwrap();
-        assert!(head.split_whitespace().eq(["level", "files", "bytes", "live", "garbage"]), "{head}");
+        assert!(
+            head.split_whitespace().eq(["level", "files", "entries", "bytes", "live", "garbage"]),
+            "{head}"
+        );
         assert!(picture.contains(&"#".repeat(30)), "the largest level has the longest bar: {picture}");
         assert!(picture.lines().all(|line| line.trim_end() == line), "{picture}");
         let name = if user.engine == "bitcask" { "segments" } else { "level " };
@@ -90,12 +93,13 @@ fn a_get_is_explained_up_to_where_it_was_found() {
         assert!(story.lines().next().unwrap().split_whitespace().eq(head), "{story}");
         let last = story.lines().last().unwrap();
         assert!(last.starts_with("found in ") && last.contains("a value of 5 bytes; "), "{story}");
-        assert!(last.contains("write 1,"), "{story}");
 
         let json = user.line("explain get tea --json").json();
         assert_eq!((&json["engine"], &json["visible_seqno"]), (&user.engine.into(), &2.into()));
         let found = &json["found"];
-        assert_eq!((&found["seqno"], &found["value_bytes"]), (&1.into(), &5.into()));
+        assert_eq!(found["value_bytes"], 5);
+        // Where the engine knows which write it was, it says so.
+        assert_eq!(last.contains(": write 1, a value"), found["seqno"] == 1, "{story}");
         let steps = json["steps"].as_array().unwrap();
         assert!(steps.iter().any(|step| step["place"] == found["place"]), "{json}");
         assert_eq!(story.lines().count(), steps.len() + 2);
