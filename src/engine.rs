@@ -34,6 +34,7 @@
 
 pub mod batch;
 pub mod bitcask;
+pub mod claim;
 pub mod commit;
 pub mod event;
 pub mod explain;
@@ -49,6 +50,7 @@ pub mod metered;
 pub mod migrate;
 pub mod options;
 pub mod range;
+pub mod request;
 pub mod stats;
 pub mod value;
 

@@ -32,7 +32,6 @@ pub mod index;
 pub mod keydir;
 pub mod options;
 pub mod recover;
-pub mod request;
 pub mod segment;
 pub mod view;
 mod writer;
@@ -44,10 +43,10 @@ use crate::engine::bitcask::history::History;
 use crate::engine::bitcask::index::Index;
 use crate::engine::bitcask::options::BitcaskOptions;
 use crate::engine::bitcask::recover::{Purpose, Recovered, recover};
-use crate::engine::bitcask::request::{Answer, Ask, Request};
 use crate::engine::bitcask::segment::{Origin, Segment, SegmentMeta, SegmentState, Shelf};
 use crate::engine::bitcask::view::View;
 use crate::engine::bitcask::writer::Writer;
+use crate::engine::claim::{self, Claim};
 use crate::engine::commit::Commit;
 use crate::engine::event::{Event, Listener};
 use crate::engine::explain::{Explanation, Found, Step};
@@ -58,13 +57,14 @@ use crate::engine::load;
 use crate::engine::manifest::{Edit, Manifest};
 use crate::engine::options::{Access, Durability, OpenOptions, WriteOptions};
 use crate::engine::range::KeyRange;
+use crate::engine::request::{Answer, Ask, Request};
 use crate::engine::stats::{Counter, Stats};
 use crate::engine::value::Value;
 use crate::engine::{Cursor, KvsEngine, KvsRead, Pairs, Snapshot};
 use crate::error::{Error, Result};
 use crate::record::writer::LogWriter;
 use crate::vfs::dir::Dir;
-use crate::vfs::{Cause, DirLock, LockMode};
+use crate::vfs::{Cause, DirLock};
 use crate::worker::{Schedule, Worker};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -129,23 +129,8 @@ impl Bitcask {
     /// off and removes what no manifest names. Costs memory for every key.
     pub fn open(path: &Path, open: OpenOptions, options: BitcaskOptions) -> Result<Bitcask> {
         options.validate()?;
-        let dir = Dir::new(open.disk.clone(), path);
-        if open.access == Access::Create && Identity::load(&dir)?.is_none() {
-            dir.create_all()?;
-        } else if dir.list()?.is_none() {
-            return Err(Error::NoStore { path: path.to_path_buf() });
-        }
-        let lock = dir.lock(match open.access {
-            Access::Read => LockMode::Shared,
-            Access::Create | Access::Write => LockMode::Exclusive,
-        })?;
-        // Again, and now nobody can come in between.
-        let identity = match Identity::load(&dir)? {
-            Some(identity) => identity,
-            None if open.access == Access::Create => create::create(&dir, NAME, open.store_id)?,
-            None => return Err(Error::NoStore { path: path.to_path_buf() }),
-        };
-        identity.expect(NAME, &dir)?;
+        let make = |dir: &Dir| create::create(dir, NAME, open.store_id);
+        let Claim { dir, identity, lock } = Claim::take(path, &open, NAME, make)?;
         let store = Arc::new(Store::open(dir, &identity, &open, options)?);
         let (merger, syncer) = store.start_workers(&open);
         if open.access != Access::Read {
@@ -295,7 +280,7 @@ impl KvsEngine for Bitcask {
             return Err(Error::ReadOnly);
         }
         self.store.health.check()?;
-        let dir = checkpoint::prepare(&self.store.shelf, dest)?;
+        let dir = claim::prepare(&self.store.shelf.dir, dest)?;
         // No merge in between: the segments that were live stay.
         let _merging = self.store.merging.lock();
         let next_seqno = self.store.seal_active()?;
@@ -404,11 +389,11 @@ impl Store {
         for i in 0..group.len() {
             let (before, rest) = group.split_at_mut(i);
             let request = &mut rest[0];
-            request.answer(before, &self.index);
+            request.answer(before, &*self.index);
             if request.is_written && self.index.keydir.is_full() {
-                request.refuse(
+                request.refuse(Error::invalid(
                     "the store has as many keys as its keydir can hold; remove some and open it again",
-                );
+                ));
             }
             if request.is_written && writer.is_full_for(&request.batch, self.options.segment_bytes) {
                 self.rotate(writer)?;

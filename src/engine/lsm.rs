@@ -5,3 +5,4 @@ pub mod iter;
 pub mod key;
 pub mod options;
 pub mod version;
+pub mod wal;
