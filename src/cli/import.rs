@@ -29,8 +29,8 @@ Pairs are written in batches, each of them atomic. If a line is wrong, what stan
 store, and the message says how much. Fields of tsv are taken as they are, or as --enc says.
 
 With --sorted each key must be above the one before it, compared as bytes, as export writes them; the
-line that is not is named. The engine then writes its files as they come, which is faster by far in an
-lsm store, and all or nothing there.")]
+line that is not is named. The engine then writes its files as the pairs come: into an lsm store all
+or nothing, and faster by far.")]
 pub(crate) struct Import {
     /// Where the pairs are; - or nothing: standard input
     file: Option<OsString>,

@@ -20,8 +20,9 @@ use std::time::Duration;
   kvs -v levels                        with every file, and the keys that it holds
   kvs levels --watch 1                 again every second, until Ctrl-C
 
-The bars are as long as the bytes are many. Bitcask has one level, its segments, which are shown one by
-one, the oldest first. Stores that are equal are drawn equal, to the byte.")]
+The bars are as long as the bytes are many. Bitcask has one level, its segments, which are shown one
+by one, the oldest first. What of a table is garbage nobody knows. Stores that are equal are drawn
+equal, to the byte.")]
 pub(crate) struct Levels {
     /// Draw them again whenever this many seconds have passed
     #[arg(long, value_name = "SECS", value_parser = watch::seconds)]
@@ -48,7 +49,7 @@ fn show(session: &mut Session) -> Result<(), Failure> {
     let stats = store.stats()?;
     let levels = of(&stats);
     if session.out.is_json() {
-        return session.out.object(&serde_json::json!({ "engine": stats.engine, "levels": levels }));
+        return session.out.object(&Picture { engine: stats.engine, levels });
     }
     let files = if session.style.verbose { Files::Each } else { Files::Count };
     session.out.put(|out, color| put(out, stats.engine, &levels, files, color))
@@ -61,6 +62,13 @@ enum Files {
     Count,
     /// Each, with its keys.
     Each,
+}
+
+/// All levels, for programs.
+#[derive(Debug, Serialize)]
+struct Picture<'a> {
+    engine: &'a str,
+    levels: Vec<Level<'a>>,
 }
 
 /// Files that lie side by side.

@@ -19,10 +19,10 @@ use std::time::Instant;
   kvs -p old migrate --to lsm new -o compression=zstd
   kvs -p old migrate --to bitcask new  the same engine: a copy without garbage
 
--e is the engine that is left, --to the one of DEST, and -o are options of that one. The store is only
-read, and stays as it is; writers are kept out meanwhile. DEST is no store before all is in it, counted
-and synced: after Ctrl-C it is empty, after worse any use of it is refused, and the same command clears
-it and begins again.")]
+-e is the engine that is left, --to the one of DEST, and -o are options of that one. The store is
+only read, and stays as it is; writers are kept out meanwhile. DEST is no store before all is in it,
+counted and synced: after Ctrl-C it is empty, after worse any use of it is refused, and the same
+command clears it and begins again.")]
 pub(crate) struct Migrate {
     /// The engine of the new store
     #[arg(long, value_name = "ENGINE")]

@@ -16,8 +16,8 @@ use std::path::PathBuf;
   kvs compact --prefix user:
   kvs -v compact                       tell which files became which
 
-Files are compacted as a whole. The files of Bitcask hold keys of all kinds, so that there a range is
-rewritten wherever it lies.")]
+Files are compacted as a whole. Those of bitcask are ordered by time, and not by key: there a file is
+rewritten if something in it is dead whose key is in the range.")]
 pub(crate) struct Compact {
     #[command(flatten)]
     keys: Keys,
@@ -42,14 +42,14 @@ impl Compact {
     }
 }
 
-/// Write what is in memory alone into a file that is sorted, or sealed
+/// Write what is only in memory or in a log into data files
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   kvs flush
   kvs -v flush                         tell what became of it
 
-The lsm engine writes its memtables as tables of level 0, so that the next opening has no log to read;
-bitcask seals its active segment. What was written is durable then. Nothing depends on it.")]
+The lsm engine writes its memtables as tables of level 0, so that the next opening has no log to
+read; bitcask seals its active segment. What was written is durable then. Nothing depends on it.")]
 pub(crate) struct Flush {}
 
 impl Flush {

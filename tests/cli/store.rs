@@ -123,7 +123,9 @@ fn another_engine_than_the_owner_is_refused_before_anything_is_touched() {
                 "options",
                 "shell",
             ] {
-                user.line(&format!("-e {other} {verb}")).fails(3, "belongs to the");
+                let answer = user.line(&format!("-e {other} {verb}"));
+                answer.fails(3, "belongs to the");
+                assert!(answer.stderr.contains(&format!("kvs -p . migrate --to {other} DEST")), "{answer:?}");
             }
         }
         assert_eq!(user.names(), before);
