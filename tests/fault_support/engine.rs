@@ -90,6 +90,14 @@ impl Engine {
         }
     }
 
+    /// This engine without files that it could do without.
+    pub(crate) fn plain(&self) -> Engine {
+        match self.kind {
+            EngineKind::Bitcask => self.with("hints", "false"),
+            other => unreachable!("{other}"),
+        }
+    }
+
     pub(crate) fn open(&self, path: &Path, options: OpenOptions) -> Result<Arc<dyn KvsEngine>> {
         self.kind.open(path, options, &self.settings)
     }
@@ -98,6 +106,14 @@ impl Engine {
 
     /// What the names of its logs end with.
     pub(crate) fn log_ending(&self) -> &'static str {
+        match self.kind {
+            EngineKind::Bitcask => ".seg",
+            other => unreachable!("{other}"),
+        }
+    }
+
+    /// What the names of the files end with that background work reads and makes.
+    pub(crate) fn output_ending(&self) -> &'static str {
         match self.kind {
             EngineKind::Bitcask => ".seg",
             other => unreachable!("{other}"),
