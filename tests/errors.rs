@@ -15,8 +15,8 @@ mod fault_support {
 }
 
 use fault_support::durable::synced_only;
-use fault_support::engine::{Engine, empty_disk};
-use fault_support::store::{DIR, Model, contents, open, open_at, open_options, refusal};
+use fault_support::engine::{Engine, empty_disk, refusal};
+use fault_support::store::{DIR, Model, contents, open, open_at, open_options};
 use fault_support::workload::{Judged, Run, steps};
 use fault_support::{child, real};
 use kvs::engine::KvsRead;

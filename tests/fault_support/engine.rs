@@ -11,11 +11,12 @@ use kvs::engine::bitcask::segment::{Entry, Origin, Scratch};
 use kvs::engine::kind::EngineKind;
 use kvs::engine::options::OpenOptions;
 use kvs::engine::{batch, filename};
-use kvs::error::Result;
+use kvs::error::{Error, Result};
 use kvs::record::frame::{self, Header, Part};
 use kvs::vfs::memory::image::Image;
 use kvs::vfs::memory::{Record, SimDisk};
 use kvs::vfs::{Cause, Vfs};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Engine {
     pub(crate) kind: EngineKind,
-    /// Its own options; of two with one name the last counts.
+    /// Its own options.
     settings: Vec<(String, String)>,
 }
 
@@ -70,6 +71,7 @@ impl Engine {
     /// This engine with another value of one of its options.
     pub(crate) fn with(&self, name: &str, value: &str) -> Engine {
         let mut engine = self.clone();
+        engine.settings.retain(|(other, _)| other != name);
         engine.settings.push((name.into(), value.into()));
         engine
     }
@@ -96,6 +98,13 @@ impl Engine {
             EngineKind::Bitcask => self.with("hints", "false"),
             other => unreachable!("{other}"),
         }
+    }
+
+    /// This engine, and without the files that it could do without.
+    pub(crate) fn variants(&self) -> Vec<Engine> {
+        let mut variants = vec![self.clone(), self.plain()];
+        variants.dedup();
+        variants
     }
 
     pub(crate) fn open(&self, path: &Path, options: OpenOptions) -> Result<Arc<dyn KvsEngine>> {
@@ -195,6 +204,13 @@ impl Engine {
     }
 }
 
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        self.settings.iter().try_for_each(|(name, value)| write!(f, " {name}={value}"))
+    }
+}
+
 /// A disk without anything on it, which is not recorded.
 pub(crate) fn empty_disk() -> SimDisk {
     SimDisk::from_image(&Image::default(), Record::Off)
@@ -203,4 +219,9 @@ pub(crate) fn empty_disk() -> SimDisk {
 /// All of a disk as one that can be handed to an engine.
 pub(crate) fn disk_of(image: &Image) -> Arc<dyn Vfs> {
     Arc::new(SimDisk::from_image(image, Record::Off))
+}
+
+/// Why a store could not be opened.
+pub(crate) fn refusal(opened: Result<Arc<dyn KvsEngine>>) -> Error {
+    opened.map(|_| ()).unwrap_err()
 }

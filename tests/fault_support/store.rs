@@ -5,7 +5,7 @@ use kvs::engine::event::Listener;
 use kvs::engine::options::{Access, Durability, OpenOptions};
 use kvs::engine::range::KeyRange;
 use kvs::engine::{KvsEngine, KvsRead};
-use kvs::error::{Error, Result};
+use kvs::error::Result;
 use kvs::vfs::Vfs;
 use kvs::worker::Schedule;
 use std::collections::BTreeMap;
@@ -43,11 +43,6 @@ pub(crate) fn open_at(
     access: Access,
 ) -> Result<Arc<dyn KvsEngine>> {
     engine.open(path, open_options(disk, access))
-}
-
-/// Why a store could not be opened.
-pub(crate) fn refusal(opened: Result<Arc<dyn KvsEngine>>) -> Error {
-    opened.map(|_| ()).unwrap_err()
 }
 
 /// All that a store holds, by a scan.
