@@ -3,6 +3,7 @@
 use crate::crash_support::history::{Begin, STORE_ID, Setting, Step, Workload, batch, set};
 use crate::crash_support::lives::replay;
 use crate::fault_support::engine::Engine;
+use kvs::engine::claim::FIRST_LOG;
 use kvs::engine::kind::EngineKind;
 use kvs::engine::options::Durability::{self, Always, Os};
 use kvs::vfs::memory::image::Image;
@@ -270,7 +271,7 @@ pub(crate) fn values_that_look_like_records(engine: &Engine) -> Workload {
 /// `len` bytes of a log that is called as the first log of a store here, from about `offset` on:
 /// records for each place that they could come to stand at.
 fn a_log(engine: &Engine, offset: u64, len: usize) -> Vec<u8> {
-    let header = engine.log_header(STORE_ID, engine.first_log());
+    let header = engine.log_header(STORE_ID, FIRST_LOG);
     let (mut bytes, mut at) = (header.encode().to_vec(), offset);
     while bytes.len() < len {
         engine.put_record(&mut bytes, &header, at, 1000, b"evil");

@@ -171,15 +171,12 @@ impl Engine {
         }
     }
 
-    // ---- its log ----
-
-    /// The number of a new store's log.
-    pub(crate) fn first_log(&self) -> u64 {
-        match self.kind {
-            EngineKind::Bitcask => kvs::engine::bitcask::create::FIRST_SEGMENT,
-            other => unreachable!("{other}"),
-        }
+    /// Whether somebody rewrites what was written before: a merge or a compaction.
+    pub(crate) fn is_rewrite(cause: Cause) -> bool {
+        matches!(cause, Cause::Merge | Cause::Compaction(_))
     }
+
+    // ---- its log ----
 
     /// The header of its log of this number.
     pub(crate) fn log_header(&self, store_id: u64, number: u64) -> Header {
