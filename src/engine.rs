@@ -32,8 +32,10 @@
 //! [`Durability::Always`]: crate::engine::options::Durability::Always
 //! [`Durability::Os`]: crate::engine::options::Durability::Os
 
+pub mod background;
 pub mod batch;
 pub mod bitcask;
+pub mod claim;
 pub mod commit;
 pub mod event;
 pub mod explain;
@@ -48,6 +50,7 @@ pub mod memory;
 pub mod metered;
 pub mod options;
 pub mod range;
+pub mod request;
 pub mod stats;
 pub mod value;
 

@@ -55,7 +55,7 @@ pub enum Error {
     /// The directory belongs to another engine than the one asked for. Nothing was touched.
     #[error(
         "{}: this directory belongs to the {found} engine, not to {wanted}; to move it: \
-         kvs -p {} export | kvs -e {wanted} -p DEST import",
+         kvs -p {} migrate --to {wanted} DEST",
         path.display(), path.display()
     )]
     WrongEngine {

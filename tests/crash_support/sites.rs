@@ -21,7 +21,7 @@ pub(crate) enum Site {
     ManifestEdit,
     /// `Manifest::close`.
     ManifestEnd,
-    /// `create`, `rotate` and `checkpoint::write`: a new segment's header.
+    /// `create::begin_segment`: `create`, `rotate` and `checkpoint::write`: a new segment's header.
     SegmentHeader,
     /// `rotate`: the new segment's name.
     SegmentName,
@@ -32,7 +32,7 @@ pub(crate) enum Site {
     /// `compaction::run`: an output's bytes, then the names of all outputs.
     MergeOutput,
     MergeNames,
-    /// `install_merge`: what replaced the records that a merge leaves out.
+    /// `Merger::install`: what replaced the records that a merge leaves out.
     MergeReplacements,
     /// `LogWriter::close`: the active segment.
     ClosingActive,

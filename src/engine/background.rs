@@ -1,0 +1,50 @@
+//! The workers of a store: jobs that do not keep it alive, and that poison it if they panic.
+
+use crate::engine::health::Health;
+use crate::engine::options::{Access, Durability, OpenOptions};
+use crate::error::Error;
+use crate::worker::{Schedule, Worker};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Starts the workers of one store. All of them should be started before the first is woken.
+#[derive(Debug)]
+pub struct Background<'a, S> {
+    store: &'a Arc<S>,
+    health: &'a Arc<Health>,
+    schedule: Schedule,
+    durability: Durability,
+}
+
+impl<'a, S: Send + Sync + 'static> Background<'a, S> {
+    /// For `store`, opened like this. A reader has nothing to do behind its caller's back: its workers
+    /// have no threads.
+    pub fn of(store: &'a Arc<S>, health: &'a Arc<Health>, open: &OpenOptions) -> Background<'a, S> {
+        let schedule = if open.access == Access::Read { Schedule::Manual } else { open.schedule };
+        Background { store, health, schedule, durability: open.durability }
+    }
+
+    /// A worker that does `work` whenever it is woken. `what` it does names its thread and, after a
+    /// panic, the cause: `merge`.
+    pub fn worker(&self, what: &'static str, work: fn(&S)) -> Worker {
+        self.start(what, None, work)
+    }
+
+    /// A worker that calls `sync` whenever the interval of durability has passed; none if there is no
+    /// such interval, or no thread: then each write has to be durable before it is acknowledged.
+    pub fn syncer(&self, sync: fn(&S)) -> Option<Worker> {
+        match (self.durability, self.schedule) {
+            (Durability::Interval(every), Schedule::Threads) => Some(self.start("sync", Some(every), sync)),
+            _ => None,
+        }
+    }
+
+    fn start(&self, what: &'static str, every: Option<Duration>, work: fn(&S)) -> Worker {
+        let (store, health) = (Arc::downgrade(self.store), self.health.clone());
+        let job = move || _ = store.upgrade().map(|store| work(&store));
+        let on_panic = move |panic| {
+            _ = health.poison(Error::invalid(format!("the background {what} panicked: {panic}")))
+        };
+        Worker::new(&format!("kvs-{what}"), self.schedule, every, job, on_panic)
+    }
+}
