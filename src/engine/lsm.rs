@@ -3,5 +3,6 @@
 pub mod comparator;
 pub mod iter;
 pub mod key;
+pub mod memtable;
 pub mod options;
 pub mod version;
