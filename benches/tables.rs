@@ -100,7 +100,7 @@ fn gets(store: &TableStore, meta: &TableMeta, number: u64, below: u64, odd: u64,
     let keys: Vec<_> = (0..LOOKUPS).map(|step| key(2 * random(step, below) + odd)).collect();
     for round in 0..2 {
         let mut passed = 0;
-        let run = || {
+        let mut run = || {
             for key in &keys {
                 let table = store.find(number, meta, &slot).unwrap();
                 match table.get(key, store.hash(key), MAX_SEQNO).unwrap() {
