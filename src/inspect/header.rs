@@ -32,7 +32,7 @@ pub(super) fn vote(dir: &Dir, entries: &[DirEntry]) -> Option<u64> {
     for entry in entries {
         let is_log = matches!(
             filename::parse(&entry.name),
-            Some(FileName::Manifest | FileName::Segment(_) | FileName::Hint(_))
+            Some(FileName::Manifest | FileName::Segment(_) | FileName::Hint(_) | FileName::Wal(_))
         );
         if let Some(header) =
             is_log.then(|| Bytes::open(dir, &entry.name).ok()).flatten().and_then(|mut b| read(&mut b))
@@ -81,6 +81,7 @@ pub(super) fn kind_name(kind: u32) -> &'static str {
         2 => "a segment that writers appended",
         3 => "a segment that a merge wrote",
         4 => "a hint",
+        5 => "a write-ahead log",
         _ => "BAD: no kind of log",
     }
 }
