@@ -24,8 +24,11 @@ const FLOORS: &[(&str, u32)] = &[
     ("engine/memory", 50),
     ("engine/metered", 50),
     // The waist: the contract, and what both wings' front doors stand on.
+    ("engine/load", 47),
     ("engine", 45),
+    ("engine/claim", 40),
     ("engine/commit", 40),
+    ("engine/request", 40),
     ("engine/manifest", 35),
     ("engine/identity", 30),
     ("engine/batch", 30),

@@ -32,7 +32,6 @@ pub mod index;
 pub mod keydir;
 pub mod options;
 pub mod recover;
-pub mod request;
 pub mod segment;
 pub mod view;
 mod writer;
@@ -44,25 +43,28 @@ use crate::engine::bitcask::history::History;
 use crate::engine::bitcask::index::Index;
 use crate::engine::bitcask::options::BitcaskOptions;
 use crate::engine::bitcask::recover::{Purpose, Recovered, recover};
-use crate::engine::bitcask::request::{Answer, Ask, Request};
 use crate::engine::bitcask::segment::{Origin, Segment, SegmentMeta, SegmentState, Shelf};
 use crate::engine::bitcask::view::View;
 use crate::engine::bitcask::writer::Writer;
+use crate::engine::claim::{self, Claim};
 use crate::engine::commit::Commit;
 use crate::engine::event::{Event, Listener};
+use crate::engine::explain::{Explanation, Found, Step};
 use crate::engine::filename;
 use crate::engine::health::Health;
 use crate::engine::identity::Identity;
+use crate::engine::load;
 use crate::engine::manifest::{Edit, Manifest};
 use crate::engine::options::{Access, Durability, OpenOptions, WriteOptions};
 use crate::engine::range::KeyRange;
+use crate::engine::request::{Answer, Ask, Request};
 use crate::engine::stats::{Counter, Stats};
 use crate::engine::value::Value;
-use crate::engine::{Cursor, KvsEngine, KvsRead, Snapshot};
+use crate::engine::{Cursor, KvsEngine, KvsRead, Pairs, Snapshot};
 use crate::error::{Error, Result};
 use crate::record::writer::LogWriter;
 use crate::vfs::dir::Dir;
-use crate::vfs::{Cause, DirLock, LockMode};
+use crate::vfs::{Cause, DirLock};
 use crate::worker::{Schedule, Worker};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -127,23 +129,8 @@ impl Bitcask {
     /// off and removes what no manifest names. Costs memory for every key.
     pub fn open(path: &Path, open: OpenOptions, options: BitcaskOptions) -> Result<Bitcask> {
         options.validate()?;
-        let dir = Dir::new(open.disk.clone(), path);
-        if open.access == Access::Create && Identity::load(&dir)?.is_none() {
-            dir.create_all()?;
-        } else if dir.list()?.is_none() {
-            return Err(Error::NoStore { path: path.to_path_buf() });
-        }
-        let lock = dir.lock(match open.access {
-            Access::Read => LockMode::Shared,
-            Access::Create | Access::Write => LockMode::Exclusive,
-        })?;
-        // Again, and now nobody can come in between.
-        let identity = match Identity::load(&dir)? {
-            Some(identity) => identity,
-            None if open.access == Access::Create => create::create(&dir, NAME, open.store_id)?,
-            None => return Err(Error::NoStore { path: path.to_path_buf() }),
-        };
-        identity.expect(NAME, &dir)?;
+        let make = |dir: &Dir| create::create(dir, NAME, open.store_id);
+        let Claim { dir, identity, lock } = Claim::take(path, &open, NAME, make)?;
         let store = Arc::new(Store::open(dir, &identity, &open, options)?);
         let (merger, syncer) = store.start_workers(&open);
         if open.access != Access::Read {
@@ -276,8 +263,16 @@ impl KvsEngine for Bitcask {
         self.submit(WriteBatch::new(), Durability::Always, Ask::Nothing).map(|_| ())
     }
 
-    fn compact(&self) -> Result<()> {
+    fn flush(&self) -> Result<()> {
+        self.store.seal_active().map(|_| ())
+    }
+
+    fn compact_range(&self, _: &KeyRange) -> Result<()> {
         self.store.compact()
+    }
+
+    fn load_sorted(&self, pairs: &mut dyn Pairs) -> Result<u64> {
+        load::in_batches(pairs, |batch| self.write(batch, &WriteOptions::default()))
     }
 
     fn checkpoint(&self, dest: &Path) -> Result<()> {
@@ -285,7 +280,7 @@ impl KvsEngine for Bitcask {
             return Err(Error::ReadOnly);
         }
         self.store.health.check()?;
-        let dir = checkpoint::prepare(&self.store.shelf, dest)?;
+        let dir = claim::prepare(&self.store.shelf.dir, dest)?;
         // No merge in between: the segments that were live stay.
         let _merging = self.store.merging.lock();
         let next_seqno = self.store.seal_active()?;
@@ -308,6 +303,30 @@ impl KvsEngine for Bitcask {
             counter("merge written bytes", &store.merge_written_bytes),
         ];
         Ok(stats)
+    }
+
+    fn explain_get(&self, key: &[u8]) -> Result<Explanation> {
+        let visible_seqno = self.store.index.history.lock().visible;
+        let place = "keydir".to_string();
+        let value = self.get(key)?;
+        let outcome = if value.is_some() { "set" } else { "not there" }.to_string();
+        let steps = vec![Step { place: place.clone(), outcome, ..Step::default() }];
+        let pairs = value.is_some().into();
+        let found = value.map(|value| Found { place, seqno: None, value_bytes: value.len() as u64 });
+        Ok(Explanation { engine: NAME, visible_seqno, steps, found, pairs })
+    }
+
+    fn explain_scan(&self, range: KeyRange, limit: u64) -> Result<Explanation> {
+        let visible_seqno = self.store.index.history.lock().visible;
+        let place = "keydir".to_string();
+        let (mut found, mut pairs) = (None, 0);
+        for pair in self.scan(range)?.take(usize::try_from(limit).unwrap_or(usize::MAX)) {
+            let value_bytes = pair?.1.len() as u64;
+            found = Some(Found { place: place.clone(), seqno: None, value_bytes });
+            pairs += 1;
+        }
+        let steps = vec![Step { place, outcome: format!("{pairs} pairs"), ..Step::default() }];
+        Ok(Explanation { engine: NAME, visible_seqno, steps, found, pairs })
     }
 }
 
@@ -370,11 +389,11 @@ impl Store {
         for i in 0..group.len() {
             let (before, rest) = group.split_at_mut(i);
             let request = &mut rest[0];
-            request.answer(before, &self.index);
+            request.answer(before, &*self.index);
             if request.is_written && self.index.keydir.is_full() {
-                request.refuse(
+                request.refuse(Error::invalid(
                     "the store has as many keys as its keydir can hold; remove some and open it again",
-                );
+                ));
             }
             if request.is_written && writer.is_full_for(&request.batch, self.options.segment_bytes) {
                 self.rotate(writer)?;

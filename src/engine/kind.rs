@@ -2,8 +2,8 @@
 
 use crate::engine::KvsEngine;
 use crate::engine::bitcask::Bitcask;
-use crate::engine::bitcask::create::may_create;
 use crate::engine::bitcask::options::BitcaskOptions;
+use crate::engine::claim::may_create;
 use crate::engine::identity::Identity;
 use crate::engine::memory::Memory;
 use crate::engine::options::{OpenOptions, OptionInfo};

@@ -16,9 +16,9 @@ pub mod report;
 mod segment;
 
 use crate::engine::bitcask;
-use crate::engine::bitcask::create::may_create;
 use crate::engine::bitcask::keydir::Keydir;
 use crate::engine::bitcask::segment::{SegmentMeta, SegmentState};
+use crate::engine::claim::may_create;
 use crate::engine::filename::{self, ENGINE, FileName};
 use crate::engine::identity::Identity;
 use crate::error::{Error, Result};

@@ -8,22 +8,11 @@ use crate::engine::bitcask::segment::{Origin, Segment, SegmentMeta, SegmentState
 use crate::engine::filename;
 use crate::engine::identity::Identity;
 use crate::engine::manifest::Manifest;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::record::writer::LogWriter;
 use crate::vfs::dir::Dir;
 use crate::vfs::{Cause, LockMode};
-use std::path::Path;
 use std::sync::Arc;
-
-/// Makes sure that `dest` can become a store: it is missing, or empty. Makes the directory.
-pub(super) fn prepare(shelf: &Shelf, dest: &Path) -> Result<Dir> {
-    let dir = shelf.dir.sibling(dest);
-    if dir.list()?.is_some_and(|entries| !entries.is_empty()) {
-        return Err(Error::invalid(format!("{}: not empty; name a new directory", dest.display())));
-    }
-    dir.create_all()?;
-    Ok(dir)
-}
 
 /// Makes a store in `dir` of these sealed segments, which the caller keeps from going away. It gets
 /// the first store's `identity`.

@@ -7,6 +7,7 @@ use crate::engine::bitcask::history::{History, Moments, Seen, Was};
 use crate::engine::bitcask::keydir::{Keydir, Place};
 use crate::engine::bitcask::segment::Segment;
 use crate::engine::bitcask::view::View;
+use crate::engine::request::Present;
 use crate::engine::value::Value;
 use crate::error::Result;
 use arc_swap::ArcSwap;
@@ -108,5 +109,15 @@ impl Index {
     /// Segments go out of the view; who has pinned one goes on reading.
     pub fn remove_segments(&self, numbers: &[u64]) {
         self.view.rcu(|view| view.without(numbers));
+    }
+}
+
+impl Present for Index {
+    fn value(&self, key: &[u8]) -> Result<Option<Value>> {
+        self.get(key)
+    }
+
+    fn has(&self, key: &[u8]) -> Result<bool> {
+        Ok(self.keydir.get(key).is_some())
     }
 }

@@ -1,9 +1,17 @@
 //! A request: one call that writes, on its way through the commit queue.
 
 use crate::engine::batch::{Op, WriteBatch};
-use crate::engine::bitcask::index::Index;
 use crate::engine::value::Value;
 use crate::error::{Error, Result};
+
+/// The present, as a commit leader asks for it.
+pub trait Present {
+    /// The value of `key`.
+    fn value(&self, key: &[u8]) -> Result<Option<Value>>;
+
+    /// Whether `key` is there.
+    fn has(&self, key: &[u8]) -> Result<bool>;
+}
 
 /// What a caller wants to know of the key that it writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,9 +59,9 @@ impl Request {
     }
 
     /// Has it not written, for this reason.
-    pub fn refuse(&mut self, reason: &str) {
+    pub fn refuse(&mut self, error: Error) {
         self.is_written = false;
-        self.outcome = Some(Err(Error::invalid(reason)));
+        self.outcome = Some(Err(error));
     }
 
     /// The last step of this batch for `key`.
@@ -63,13 +71,13 @@ impl Request {
 
     /// Finds out what it asks for, in the requests that the same group writes before it, else in the
     /// store; and whether there is anything to write.
-    pub fn answer(&mut self, before: &[Request], index: &Index) {
-        let answer = self.look_up(before, index);
+    pub fn answer(&mut self, before: &[Request], present: &dyn Present) {
+        let answer = self.look_up(before, present);
         self.is_written &= answer.is_ok();
         self.outcome = Some(answer);
     }
 
-    fn look_up(&mut self, before: &[Request], index: &Index) -> Result<Answer> {
+    fn look_up(&mut self, before: &[Request], present: &dyn Present) -> Result<Answer> {
         let op = match (self.ask, self.batch.iter().next()) {
             (Ask::Nothing, _) | (_, None) => return Ok(Answer::Nothing),
             (Ask::WasThere | Ask::OldValue, Some(op)) => op,
@@ -80,14 +88,12 @@ impl Request {
             (Some(Op::Remove(_)), _) => Answer::Absent,
             (Some(Op::Set(_, value)), Ask::OldValue) => Answer::Old(Box::new(Value::from(value))),
             (Some(Op::Set(..)), _) => Answer::Present,
-            (None, Ask::OldValue) => match index.get(key)? {
+            (None, Ask::OldValue) => match present.value(key)? {
                 Some(value) => Answer::Old(Box::new(value)),
                 None => Answer::Absent,
             },
-            (None, _) => match index.keydir.get(key) {
-                Some(_) => Answer::Present,
-                None => Answer::Absent,
-            },
+            (None, _) if present.has(key)? => Answer::Present,
+            (None, _) => Answer::Absent,
         };
         self.is_written = !(matches!(op, Op::Remove(_)) && answer == Answer::Absent);
         Ok(answer)
