@@ -4,4 +4,5 @@ pub mod comparator;
 pub mod iter;
 pub mod key;
 pub mod options;
+pub mod table;
 pub mod version;
