@@ -4,5 +4,6 @@ pub mod comparator;
 pub mod iter;
 pub mod key;
 pub mod options;
+pub mod table;
 pub mod version;
 pub mod wal;
