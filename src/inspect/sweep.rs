@@ -12,7 +12,7 @@ use crate::inspect::batch::{self, LoggedBatch};
 use crate::inspect::bytes::Bytes;
 
 use crate::inspect::scan::{Gap, Piece, Scan};
-use crate::inspect::table::cursor::{Cursor, Place};
+use crate::inspect::table::cursor::{Cursor, Lost, Place};
 
 use crate::record::frame::Header;
 use crate::vfs::dir::Dir;
@@ -29,11 +29,10 @@ pub(super) struct Input {
     pub(super) first: Option<Vec<u8>>,
 }
 
-/// What a file is.
+/// What a file is, and what salts its checksums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sort {
-    Table,
-    /// A log, with the header that salts its checksums.
+    Table(Salt),
     Log(Header),
 }
 
@@ -41,7 +40,7 @@ impl Input {
     /// The file's name.
     pub(super) fn name(&self) -> String {
         match self.sort {
-            Sort::Table => filename::table(self.number),
+            Sort::Table(_) => filename::table(self.number),
             Sort::Log(_) => filename::wal(self.number),
         }
     }
@@ -55,13 +54,14 @@ pub(super) struct Loss {
     pub(super) from: u64,
     pub(super) to: u64,
     pub(super) reason: String,
+    /// The user keys that stand before and behind it, as far as they can be read.
+    pub(super) between: (Option<Vec<u8>>, Option<Vec<u8>>),
 }
 
 /// A pass.
 #[derive(Debug)]
 pub(super) struct Sweep {
     dir: Dir,
-    store_id: u64,
     order: Order,
     pub(super) inputs: Vec<Input>,
     /// Those that are not open yet, the first one last.
@@ -87,7 +87,7 @@ enum Entries {
 
 impl Sweep {
     /// A pass over these files of `dir`.
-    pub(super) fn new(dir: &Dir, store_id: u64, order: &Order, inputs: Vec<Input>) -> Sweep {
+    pub(super) fn new(dir: &Dir, order: &Order, inputs: Vec<Input>) -> Sweep {
         let mut waiting: Vec<_> = (0..inputs.len()).collect();
         waiting.sort_by(|&a, &b| match (&inputs[a].first, &inputs[b].first) {
             (Some(a), Some(b)) => order.compare_internal(b, a),
@@ -96,7 +96,7 @@ impl Sweep {
         });
         let (dir, order) = (dir.clone(), order.clone());
         let (open, lost) = (Vec::new(), Vec::new());
-        Sweep { dir, store_id, order, inputs, waiting, open, current: None, lost }
+        Sweep { dir, order, inputs, waiting, open, current: None, lost }
     }
 
     /// Moves to the next entry; says which input has it.
@@ -162,22 +162,25 @@ impl Sweep {
     fn close(&mut self, source: Source) {
         let input = source.input;
         if let Entries::Table(cursor) = source.entries {
-            let lost = cursor.lost.into_iter().map(|(from, to, reason)| Loss { input, from, to, reason });
-            self.lost.extend(lost);
+            let loss = |lost: Lost| {
+                let Lost { from, to, reason, between } = lost;
+                Loss { input, from, to, reason, between }
+            };
+            self.lost.extend(cursor.lost.into_iter().map(loss));
         }
     }
 
     fn open(&mut self, input: usize) {
-        let Input { number, sort, .. } = self.inputs[input];
+        let sort = self.inputs[input].sort;
         let bytes = match Bytes::open(&self.dir, &self.inputs[input].name()) {
             Ok(bytes) => bytes,
             Err(error) => {
-                return self.lost.push(Loss { input, from: 0, to: 0, reason: error.to_string() });
+                let reason = error.to_string();
+                return self.lost.push(Loss { input, from: 0, to: 0, reason, between: (None, None) });
             }
         };
         let entries = match sort {
-            Sort::Table => {
-                let salt = Salt::new(self.store_id, number);
+            Sort::Table(salt) => {
                 // Several are open at a time: each through a window of its own, and a small one.
                 Entries::Table(Box::new(Cursor::new(bytes.elsewhere(), salt)))
             }
@@ -188,6 +191,7 @@ impl Sweep {
                     from: gap.offset,
                     to: gap.end,
                     reason: gap_reason(&gap),
+                    between: (None, None),
                 });
                 self.lost.extend(lost.filter(|loss| !loss.reason.is_empty()));
                 Entries::Log(log)
@@ -256,7 +260,11 @@ impl LogEntries {
             match piece {
                 Piece::Gap(gap) => gaps.push(gap),
                 Piece::Record(frame) => {
-                    let Some(batch) = LoggedBatch::read(scan.bytes(), &frame) else { continue };
+                    let Some(batch) = LoggedBatch::read(scan.bytes(), &frame) else {
+                        // A valid record that is no batch, and no Close either, would be a loss; none is
+                        // ever written.
+                        continue;
+                    };
                     batch.each(scan.bytes(), |bytes, seqno, op| {
                         let kind = if op.value.is_some() { Kind::Set } else { Kind::Remove };
                         let key = key::internal(&op.key_of(bytes), key::trailer(seqno, kind));

@@ -49,6 +49,11 @@ impl TableFile {
         file
     }
 
+    /// Whether the file's footer has a checksum with this salt.
+    pub(super) fn is_salted_with(bytes: &Bytes, salt: Salt) -> bool {
+        read_footer(&mut bytes.elsewhere(), salt).is_ok()
+    }
+
     /// Bytes of the file.
     pub(super) fn len(&self) -> u64 {
         self.bytes.len()

@@ -7,6 +7,7 @@ use crate::engine::batch::Op;
 use crate::engine::filename::{self, MANIFEST};
 use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::key::{self, Kind, user_key};
+use crate::engine::lsm::table::format::Salt;
 use crate::engine::lsm::version::edit::{LiveFile, StoreMeta, TableMeta, WalMeta, WalState};
 use crate::engine::lsm::wal;
 use crate::engine::manifest::{self, Files};
@@ -71,9 +72,9 @@ impl Listing {
     }
 
     /// A table, as an input of a sweep.
-    pub(super) fn input(&self, number: u64) -> Input {
+    pub(super) fn input(&self, store_id: u64, number: u64) -> Input {
         let first = self.tables.get(&number).map(|meta| meta.smallest.clone());
-        Input { number, sort: Sort::Table, first }
+        Input { number, sort: Sort::Table(Salt::new(store_id, number)), first }
     }
 }
 
@@ -147,8 +148,8 @@ impl Tree {
     pub(super) fn states(&self, dir: &Dir, store_id: u64, number: u64) -> States {
         let meta = self.listing.tables.get(&number);
         let above = meta.map(|meta| self.above(number, meta)).unwrap_or_default();
-        let inputs = [number].into_iter().chain(above).map(|number| self.listing.input(number));
-        let mut sweep = Sweep::new(dir, store_id, &self.order, inputs.collect());
+        let inputs = [number].into_iter().chain(above).map(|number| self.listing.input(store_id, number));
+        let mut sweep = Sweep::new(dir, &self.order, inputs.collect());
         let (mut states, mut last) = (Vec::new(), None::<Vec<u8>>);
         while let Some(input) = sweep.advance() {
             let (key, trailer) = key::split(sweep.key());

@@ -1,5 +1,6 @@
 //! The entries of a table, one after the other, over damage.
 
+use crate::engine::lsm::key::user_key;
 use crate::engine::lsm::table::block::Block;
 use crate::engine::lsm::table::format::Salt;
 use crate::inspect::bytes::Bytes;
@@ -15,6 +16,16 @@ pub(in crate::inspect) struct Place {
     pub(in crate::inspect) at: usize,
 }
 
+/// What could not be read.
+#[derive(Clone, Debug)]
+pub(in crate::inspect) struct Lost {
+    pub(in crate::inspect) from: u64,
+    pub(in crate::inspect) to: u64,
+    pub(in crate::inspect) reason: String,
+    /// The user keys that stand before and behind it.
+    pub(in crate::inspect) between: (Option<Vec<u8>>, Option<Vec<u8>>),
+}
+
 /// On an entry of a table.
 #[derive(Debug)]
 pub(in crate::inspect) struct Cursor {
@@ -26,40 +37,45 @@ pub(in crate::inspect) struct Cursor {
     at: usize,
     value: (usize, usize),
     key: Vec<u8>,
-    /// What could not be read: from, to, why.
-    pub(in crate::inspect) lost: Vec<(u64, u64, String)>,
+    /// What could not be read.
+    pub(in crate::inspect) lost: Vec<Lost>,
+    /// The user key of the last entry of a block before.
+    before: Option<Vec<u8>>,
+    /// How many of what is lost have no key behind them yet.
+    open_ended: usize,
 }
 
 impl Cursor {
     /// Before the first entry.
     pub(in crate::inspect) fn new(bytes: Bytes, salt: Salt) -> Cursor {
         let file = TableFile::read(bytes, salt);
-        Cursor { file, next: 0, opened: None, at: 0, value: (0, 0), key: Vec::new(), lost: Vec::new() }
-    }
-
-    /// The file.
-    pub(in crate::inspect) fn file(&mut self) -> &mut TableFile {
-        &mut self.file
+        Cursor { file, next: 0, opened: None, at: 0, value: (0, 0), key: Vec::new(), lost: Vec::new(), before: None, open_ended: 0 }
     }
 
     /// Moves to the next entry that can be read; says whether there is one.
     pub(in crate::inspect) fn advance(&mut self) -> bool {
         loop {
             if self.step() {
+                let from = self.lost.len() - std::mem::take(&mut self.open_ended);
+                let key = user_key(&self.key);
+                self.lost[from..].iter_mut().for_each(|lost| lost.between.1 = Some(key.to_vec()));
                 return true;
             }
             let Some(&region) = self.file.regions.get(self.next) else { return false };
             self.next += 1;
             self.at = 0;
             self.value = (0, 0);
+            if !self.key.is_empty() {
+                self.before = Some(user_key(&self.key).to_vec());
+            }
             self.key.clear();
             match region.kind {
                 Kind::Data => match self.file.open(region) {
                     Ok(opened) => self.opened = Some((region, opened)),
-                    Err(reason) => self.lost.push((region.at, region.end, reason)),
+                    Err(reason) => self.lose(region, reason),
                 },
                 Kind::Lost => {
-                    self.lost.push((region.at, region.end, "no part of a table, or a damaged one".into()));
+                    self.lose(region, "no part of a table, or a damaged one".into());
                 }
                 _ => {}
             }
@@ -85,10 +101,17 @@ impl Cursor {
             }
         };
         if let Some(reason) = lost {
-            self.lost.push((region.at, region.end, reason.into()));
+            let region = *region;
+            self.lose(region, reason.into());
         }
         self.opened = None;
         false
+    }
+
+    fn lose(&mut self, region: Region, reason: String) {
+        let between = (self.before.clone(), None);
+        self.lost.push(Lost { from: region.at, to: region.end, reason, between });
+        self.open_ended += 1;
     }
 
     /// The entry's internal key.

@@ -182,8 +182,7 @@ fn content(kind: RegionKind, plain: &[u8], end: u64) -> Option<Content> {
     Some(match kind {
         RegionKind::Data => Content::Entries(entries(plain)?),
         RegionKind::Index => {
-            let read =
-                |(_, key, value): (usize, Vec<u8>, Vec<u8>)| Some((key, handle(&mut Reader::new(&value))?));
+            let read = |entry: StoredEntry| Some((entry.key, handle(&mut Reader::new(&entry.value))?));
             Content::Index(entries(plain)?.into_iter().map(read).collect::<Option<_>>()?)
         }
         RegionKind::Top => {
