@@ -25,8 +25,6 @@
 //!
 //! Where Bitcask's keydir remembers a place, the memtable remembers the value.
 
-pub mod census;
-pub mod checkpoint;
 pub mod compaction;
 pub mod comparator;
 pub mod counters;
@@ -38,10 +36,6 @@ pub mod load;
 pub mod maker;
 pub mod memtable;
 pub mod options;
-pub mod pressure;
-pub mod read;
-pub mod recover;
-pub mod snapshots;
 pub mod table;
 pub mod version;
 pub mod view;

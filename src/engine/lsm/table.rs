@@ -47,11 +47,8 @@ pub mod format;
 pub mod layout;
 pub mod shelf;
 pub mod store;
-<<<<<<< HEAD
 #[cfg(test)]
 mod tests;
-=======
->>>>>>> main
 
 use crate::codec::Reader;
 use crate::engine::explain::Step;
