@@ -25,6 +25,8 @@
 //!
 //! Where Bitcask's keydir remembers a place, the memtable remembers the value.
 
+pub mod census;
+pub mod checkpoint;
 pub mod compaction;
 pub mod comparator;
 pub mod counters;
@@ -36,6 +38,10 @@ pub mod load;
 pub mod maker;
 pub mod memtable;
 pub mod options;
+pub mod pressure;
+pub mod read;
+pub mod recover;
+pub mod snapshots;
 pub mod table;
 pub mod version;
 pub mod view;
