@@ -9,8 +9,8 @@ use crate::engine::manifest::{EDIT, Edit};
 use crate::error::Result;
 use crate::inspect::bytes::Bytes;
 use crate::inspect::log::{Note, Owner};
-use crate::inspect::state::State;
 use crate::inspect::scan::{Frame, Likely};
+use crate::inspect::state::State;
 use crate::inspect::text::{Text, quoted};
 use crate::record::frame::Shape;
 use serde::Serialize;
@@ -253,6 +253,7 @@ impl Described for LiveFile {
                 rows.u64("  last_seqno", "no write in it is newer")?;
                 rows.u64("  entries", "tombstones included")?;
                 rows.u64("  tombstones", "of these")?;
+                rows.u64("  older", "behind a newer entry of their key")?;
                 rows.u64("  raw_bytes", "of keys and values, as they were set")
             }
         }

@@ -95,6 +95,7 @@ impl Verifier {
                 (said.last_seqno != meta.last_seqno, "highest sequence number"),
                 (said.entries != meta.entries, "entries"),
                 (said.tombstones != meta.tombstones, "tombstones"),
+                (said.older != meta.older, "older entries"),
             ];
             let what = what.iter().find(|(differs, _)| *differs).map_or("bytes", |(_, what)| what);
             let reason = format!("not the table that the manifest means: other {what}");
@@ -145,8 +146,8 @@ impl Found {
         let (mut first, mut wrong) = (None, None);
         let walked = opened.each(|at, internal, entry| {
             let (user_key, trailer) = key::split(internal);
-            let is_above = self.last.is_empty()
-                || self.order.compare_internal(&self.last, internal) == Ordering::Less;
+            let is_above =
+                self.last.is_empty() || self.order.compare_internal(&self.last, internal) == Ordering::Less;
             if !is_above && wrong.is_none() {
                 let (key, before) = (internal_key(internal), internal_key(&self.last));
                 wrong = Some(format!("the entry at {at} of the block, {key}, follows {before}"));
@@ -154,6 +155,9 @@ impl Found {
             let counted = &mut self.counted;
             counted.entries += 1;
             counted.tombstones += u64::from(What::of(trailer) == Some(What::Remove));
+            let is_first = self.last.is_empty();
+            counted.older +=
+                u64::from(!is_first && self.order.compare(key::user_key(&self.last), user_key).is_eq());
             counted.raw_bytes += (user_key.len() + opened.value(entry).len()) as u64;
             counted.first_seqno = counted.first_seqno.min(key::seqno(trailer));
             counted.last_seqno = counted.last_seqno.max(key::seqno(trailer));
@@ -178,7 +182,8 @@ impl Found {
         })?;
         let blocks = std::mem::take(&mut self.blocks);
         self.end_part(named.last().map(|(separator, _)| separator.clone()), region);
-        let places = blocks.iter().map(|(block, _)| Some(Handle { offset: block.at, len: block.end - block.at }));
+        let places =
+            blocks.iter().map(|(block, _)| Some(Handle { offset: block.at, len: block.end - block.at }));
         if !places.eq(named.iter().map(|(_, handle)| *handle)) {
             return Err("it does not name the data blocks before it, one after the other".into());
         }
@@ -188,7 +193,11 @@ impl Found {
             let is_too_low = ends.as_ref().is_some_and(|(_, last)| is_below(separator, last));
             let is_too_high = next.is_some_and(|(first, _)| !is_below(separator, first));
             if is_too_low || is_too_high {
-                return Err(format!("the separator {} of the block at {}", internal_key(separator), block.at));
+                return Err(format!(
+                    "the separator {} of the block at {}",
+                    internal_key(separator),
+                    block.at
+                ));
             }
         }
         Ok(())
@@ -222,11 +231,12 @@ impl Found {
 
     /// What the properties say that is not so.
     fn difference(&self, said: &Properties) -> Option<&'static str> {
-        let Properties { entries, tombstones, raw_bytes, first_seqno, last_seqno, .. } = self.counted;
+        let Properties { entries, tombstones, older, raw_bytes, first_seqno, last_seqno, .. } = self.counted;
         let has_filters = self.parts.iter().any(|(_, _, filter)| filter.is_some());
         let differs = [
             (said.entries != entries, "other entries"),
             (said.tombstones != tombstones, "other tombstones"),
+            (said.older != older, "other older entries"),
             (said.raw_bytes != raw_bytes, "other bytes of keys and values"),
             (said.first_seqno != first_seqno, "another lowest sequence number"),
             (said.last_seqno != last_seqno, "another highest sequence number"),

@@ -350,6 +350,7 @@ impl Simulation {
             last_seqno: seqnos().max().unwrap_or(0),
             entries: entries.len() as u64,
             tombstones: entries.iter().filter(|entry| entry.kind == Kind::Remove).count() as u64,
+            older: entries.windows(2).filter(|pair| pair[0].key == pair[1].key).count() as u64,
             raw_bytes: len,
         };
         self.tables.insert(number, entries.into());
