@@ -165,8 +165,12 @@ impl Simulation {
         self.snapshot = None;
     }
 
-    /// Starts compactions while some may, and ends one if others wait for a place.
+    /// What happens between two flushes: compactions that still ran end, then all that is needed is
+    /// done, but for those that run side by side with the last.
     pub fn work(&mut self) {
+        while !self.jobs.is_empty() {
+            self.finish_one();
+        }
         self.start_all(self.setting.rest == Rest::Always);
         while self.jobs.len() >= self.setting.jobs {
             self.finish_one();
