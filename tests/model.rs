@@ -11,13 +11,14 @@ mod common;
 use common::engines::{BITCASK, BITCASK_OS, MEMORY, METERED, Settings, Setup, Store};
 use common::script::{Command, Look, Move, Session, Step};
 use kvs::engine::batch::{Op, WriteBatch};
+use kvs::engine::explain::Explanation;
 use kvs::engine::kind::EngineKind;
 use kvs::engine::memory::Memory;
 use kvs::engine::options::WriteOptions;
 use kvs::engine::range::{Direction, KeyRange};
 use kvs::engine::stats::Stats;
 use kvs::engine::value::Value;
-use kvs::engine::{Cursor, KvsEngine, KvsRead, Snapshot};
+use kvs::engine::{Cursor, KvsEngine, KvsRead, Pairs, Snapshot};
 use kvs::error::Result;
 use proptest::collection::vec;
 use proptest::option;
@@ -286,8 +287,16 @@ impl KvsEngine for Forgetful {
         self.0.sync()
     }
 
-    fn compact(&self) -> Result<()> {
-        self.0.compact()
+    fn flush(&self) -> Result<()> {
+        self.0.flush()
+    }
+
+    fn compact_range(&self, range: &KeyRange) -> Result<()> {
+        self.0.compact_range(range)
+    }
+
+    fn load_sorted(&self, pairs: &mut dyn Pairs) -> Result<u64> {
+        self.0.load_sorted(pairs)
     }
 
     fn checkpoint(&self, dest: &Path) -> Result<()> {
@@ -296,6 +305,14 @@ impl KvsEngine for Forgetful {
 
     fn stats(&self) -> Result<Stats> {
         self.0.stats()
+    }
+
+    fn explain_get(&self, key: &[u8]) -> Result<Explanation> {
+        self.0.explain_get(key)
+    }
+
+    fn explain_scan(&self, range: KeyRange, limit: u64) -> Result<Explanation> {
+        self.0.explain_scan(range, limit)
     }
 }
 

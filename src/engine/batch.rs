@@ -63,6 +63,18 @@ impl WriteBatch {
         WriteBatch { bytes: Vec::with_capacity(bytes), count: 0 }
     }
 
+    /// A batch that sets or removes (`None`) one key. Refuses what breaks a limit.
+    pub fn of_one(key: &[u8], value: Option<&[u8]>) -> Result<WriteBatch> {
+        check_key(key)?;
+        let mut batch = WriteBatch::with_capacity(key.len() + value.map_or(0, <[u8]>::len) + 16);
+        match value {
+            Some(value) => batch.set(key, value),
+            None => batch.remove(key),
+        }
+        batch.validate()?;
+        Ok(batch)
+    }
+
     /// Adds a set.
     #[inline]
     pub fn set(&mut self, key: &[u8], value: &[u8]) {
@@ -115,12 +127,9 @@ impl WriteBatch {
             return Err(Error::invalid(format!("a batch of {len} bytes; the limit is {MAX_BATCH_BYTES}")));
         }
         for op in self.iter() {
-            let value_len = if let Op::Set(_, value) = op { value.len() } else { 0 };
             check_key(op.key())?;
-            if value_len > MAX_VALUE_LEN {
-                return Err(Error::invalid(format!(
-                    "a value of {value_len} bytes; the limit is {MAX_VALUE_LEN}"
-                )));
+            if let Op::Set(_, value) = op {
+                check_value(value)?;
             }
         }
         Ok(())
@@ -133,6 +142,15 @@ pub fn check_key(key: &[u8]) -> Result<()> {
     match key.len() {
         ..=MAX_KEY_LEN => Ok(()),
         len => Err(Error::invalid(format!("a key of {len} bytes; the limit is {MAX_KEY_LEN}"))),
+    }
+}
+
+/// Whether a value is short enough to be written.
+#[inline]
+pub fn check_value(value: &[u8]) -> Result<()> {
+    match value.len() {
+        ..=MAX_VALUE_LEN => Ok(()),
+        len => Err(Error::invalid(format!("a value of {len} bytes; the limit is {MAX_VALUE_LEN}"))),
     }
 }
 

@@ -24,8 +24,10 @@
 
 pub mod busy;
 pub mod idle;
+pub mod jobs;
 pub mod output;
 pub mod picker;
+pub mod run;
 pub mod simulate;
 pub mod span;
 pub mod targets;
