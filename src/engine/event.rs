@@ -57,6 +57,22 @@ pub enum Event {
         /// Bytes of the table.
         bytes: u64,
     },
+    /// Tables went to another level as they are.
+    Moved {
+        /// The tables.
+        tables: Vec<u64>,
+        /// Where they are now.
+        level: u8,
+    },
+    /// Sorted pairs were loaded as tables.
+    LoadedSorted {
+        /// The tables.
+        tables: Vec<u64>,
+        /// Their level.
+        level: u8,
+        /// Their bytes.
+        bytes: u64,
+    },
     /// Writers wait for the background.
     Stalled {
         /// What there is no room for.
@@ -119,6 +135,10 @@ impl fmt::Display for Event {
             Event::Rotated { sealed, active } => write!(f, "file {sealed} sealed, file {active} begun"),
             Event::Flushed { table, wal, bytes } => {
                 write!(f, "log {wal} became table {table}: {bytes} bytes")
+            }
+            Event::Moved { tables, level } => write!(f, "tables {tables:?} moved to level {level}"),
+            Event::LoadedSorted { tables, level, bytes } => {
+                write!(f, "loaded as tables {tables:?} of level {level}: {bytes} bytes")
             }
             Event::Stalled { reason } => write!(f, "writers wait: {reason}"),
             Event::Resumed { after } => write!(f, "writers go on after {} ms", after.as_millis()),

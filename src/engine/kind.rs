@@ -5,6 +5,7 @@ use crate::engine::bitcask::Bitcask;
 use crate::engine::bitcask::options::BitcaskOptions;
 use crate::engine::claim::may_create;
 use crate::engine::identity::Identity;
+use crate::engine::lsm::Lsm;
 use crate::engine::lsm::options::LsmOptions;
 use crate::engine::memory::Memory;
 use crate::engine::options::{OpenOptions, OptionInfo};
@@ -65,7 +66,11 @@ impl EngineKind {
                 settings.iter().try_for_each(|(name, value)| own.set(name, value))?;
                 Ok(Arc::new(Bitcask::open(path, options, own)?))
             }
-            EngineKind::Lsm => Err(Error::invalid("the lsm engine is not built yet; use bitcask")),
+            EngineKind::Lsm => {
+                let mut own = LsmOptions::default();
+                settings.iter().try_for_each(|(name, value)| own.set(name, value))?;
+                Ok(Arc::new(Lsm::open(path, options, own)?))
+            }
         }
     }
 

@@ -10,7 +10,10 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// The engines that every test of behaviour runs on.
-pub(crate) const ENGINES: [&str; 1] = ["bitcask"];
+pub(crate) const ENGINES: [&str; 2] = ["bitcask", "lsm"];
+
+/// Those whose files `verify` and `repair` know.
+pub(crate) const MENDED: [&str; 1] = ["bitcask"];
 
 /// A user of one engine, in a directory of their own.
 pub(crate) struct User {
@@ -21,7 +24,12 @@ pub(crate) struct User {
 impl User {
     /// Runs the test once for each engine.
     pub(crate) fn each(test: impl Fn(&User)) {
-        for engine in ENGINES {
+        User::each_of(&ENGINES, test);
+    }
+
+    /// Runs the test once for each of these.
+    pub(crate) fn each_of(engines: &[&'static str], test: impl Fn(&User)) {
+        for &engine in engines {
             test(&User { engine, dir: tempfile::tempdir().unwrap() });
         }
     }

@@ -18,6 +18,7 @@
 //! 3. The sequence numbers of level 0's tables do not overlap, but for such as were loaded in order.
 
 pub mod edit;
+pub mod level;
 
 use crate::engine::event::{Event, Listener};
 use crate::engine::filename;
@@ -25,6 +26,7 @@ use crate::engine::health::Health;
 use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::key::user_key;
 use crate::engine::lsm::options::LEVELS;
+use crate::engine::lsm::table::store::TableSlot;
 use crate::engine::lsm::version::edit::TableMeta;
 use crate::vfs::dir::Dir;
 use std::cmp::Ordering;
@@ -38,6 +40,15 @@ pub struct TableFile {
     pub number: u64,
     /// What the manifest says of it.
     pub meta: TableMeta,
+    file: Arc<Kept>,
+}
+
+/// The file of a table, which may stand on one level in one version and on another in the next.
+#[derive(Debug)]
+struct Kept {
+    number: u64,
+    slot: TableSlot,
+    /// `None` if there is no file.
     bin: Option<Arc<Bin>>,
     condemned: AtomicBool,
 }
@@ -56,12 +67,29 @@ pub struct Bin {
 impl TableFile {
     /// A table that is on the disk.
     pub fn new(number: u64, meta: TableMeta, bin: Arc<Bin>) -> TableFile {
-        TableFile { number, meta, bin: Some(bin), condemned: AtomicBool::new(false) }
+        TableFile::with_bin(number, meta, Some(bin))
     }
 
     /// A table of which there is only the description: for simulations.
     pub fn without_file(number: u64, meta: TableMeta) -> TableFile {
-        TableFile { number, meta, bin: None, condemned: AtomicBool::new(false) }
+        TableFile::with_bin(number, meta, None)
+    }
+
+    fn with_bin(number: u64, meta: TableMeta, bin: Option<Arc<Bin>>) -> TableFile {
+        let file = Kept { number, slot: TableSlot::default(), bin, condemned: AtomicBool::new(false) };
+        TableFile { number, meta, file: Arc::new(file) }
+    }
+
+    /// The same file on another level.
+    pub fn moved(&self, level: u8) -> TableFile {
+        let meta = TableMeta { level, ..self.meta.clone() };
+        TableFile { number: self.number, meta, file: self.file.clone() }
+    }
+
+    /// Where the open table is kept.
+    #[inline]
+    pub fn slot(&self) -> &TableSlot {
+        &self.file.slot
     }
 
     /// The user key of its first entry.
@@ -91,11 +119,11 @@ impl TableFile {
 
     /// No new version names it: its file goes when nobody holds it any more.
     pub fn condemn(&self) {
-        self.condemned.store(true, Memory::Release);
+        self.file.condemned.store(true, Memory::Release);
     }
 }
 
-impl Drop for TableFile {
+impl Drop for Kept {
     fn drop(&mut self) {
         let Some(bin) = &self.bin else { return };
         if self.condemned.load(Memory::Acquire) {

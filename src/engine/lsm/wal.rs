@@ -240,8 +240,8 @@ pub struct FoundWal {
 }
 
 /// Reads every batch of a log into `apply`, in order, and checks that their sequence numbers follow
-/// each other, beginning not below `first_seqno`. Returns the last one; `first_seqno - 1` if there is
-/// none.
+/// each other, beginning not below `first_seqno` (a load of sorted pairs may have taken one between two
+/// logs). Returns the last one; `first_seqno - 1` if there is none.
 pub fn replay(
     reader: &mut LogReader<'_>,
     file: &File,
@@ -252,8 +252,9 @@ pub fn replay(
     while let Some((offset, record)) = reader.next_record()? {
         let batch = LoggedBatch::decode(&record)
             .ok_or_else(|| file.corruption(offset, "a valid record that is no batch"))?;
-        if batch.first_seqno != last_seqno + 1 {
-            let found = batch.first_seqno;
+        let found = batch.first_seqno;
+        let is_first = last_seqno + 1 == first_seqno;
+        if found <= last_seqno || (!is_first && found != last_seqno + 1) {
             return Err(file.corruption(offset, format!("write {found} follows write {last_seqno}")));
         }
         for (seqno, op) in batch.ops() {
