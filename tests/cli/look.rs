@@ -1,6 +1,6 @@
 //! verify, repair and inspect: looking at files, damaged or not.
 
-use crate::user::{MENDED, User, names};
+use crate::user::{User, names};
 
 /// A store in `db` with two keys, and the path of the file that holds the value of `tea`.
 fn filled(user: &User) -> String {
@@ -24,7 +24,7 @@ fn damage(user: &User, name: &str) {
 
 #[test]
 fn a_whole_store_is_sound() {
-    User::each_of(&MENDED, |user| {
+    User::each(|user| {
         filled(user);
         let before = files(user);
         let answer = user.line("-p db verify");
@@ -38,7 +38,7 @@ fn a_whole_store_is_sound() {
 
 #[test]
 fn damage_is_listed_and_exits_with_four() {
-    User::each_of(&MENDED, |user| {
+    User::each(|user| {
         let file = filled(user);
         damage(user, &file);
         let answer = user.line("-p db verify");
@@ -54,7 +54,7 @@ fn damage_is_listed_and_exits_with_four() {
 
 #[test]
 fn repair_saves_what_is_whole_and_touches_nothing() {
-    User::each_of(&MENDED, |user| {
+    User::each(|user| {
         let name = filled(user);
         user.line("-p db repair db/inside").fails(2, "inside of");
         let answer = user.line("-p db repair whole");

@@ -12,9 +12,6 @@ use tempfile::TempDir;
 /// The engines that every test of behaviour runs on.
 pub(crate) const ENGINES: [&str; 2] = ["bitcask", "lsm"];
 
-/// Those whose files `verify` and `repair` know.
-pub(crate) const MENDED: [&str; 1] = ["bitcask"];
-
 /// A user of one engine, in a directory of their own.
 pub(crate) struct User {
     pub(crate) engine: &'static str,
@@ -24,12 +21,7 @@ pub(crate) struct User {
 impl User {
     /// Runs the test once for each engine.
     pub(crate) fn each(test: impl Fn(&User)) {
-        User::each_of(&ENGINES, test);
-    }
-
-    /// Runs the test once for each of these.
-    pub(crate) fn each_of(engines: &[&'static str], test: impl Fn(&User)) {
-        for &engine in engines {
+        for engine in ENGINES {
             test(&User { engine, dir: tempfile::tempdir().unwrap() });
         }
     }
