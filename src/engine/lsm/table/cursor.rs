@@ -152,14 +152,14 @@ impl TableCursor {
     fn malformed(&mut self) -> Error {
         self.is_valid = false;
         match self.handle() {
-            Ok(handle) => self.table.malformed(handle),
+            Ok(handle) => self.table.reader().malformed(handle),
             Err(error) => error,
         }
     }
 
     /// Where the current block is.
     fn handle(&self) -> Result<Handle> {
-        self.table.data_handle(self.part, self.table.index(self.part)?, self.entry)
+        self.table.data_handle(self.part, self.entry)
     }
 
     /// Makes a block the current one. Where in it the cursor stands is open.
@@ -179,7 +179,7 @@ impl TableCursor {
             Some(end) => self.end = end,
             None => {
                 self.place = Place::Nowhere;
-                return Err(self.table.malformed(handle));
+                return Err(self.table.reader().malformed(handle));
             }
         }
         Ok(())
@@ -201,7 +201,7 @@ impl TableCursor {
             }
         } else if self.run == 0 {
             // One block, as far as is known.
-            return Ok(Place::Cached(self.table.read_block(handle)?));
+            return Ok(Place::Cached(self.table.reader().read(handle)?));
         }
         self.fill_window(handle)?;
         self.fetch_from_window(handle)
@@ -209,14 +209,14 @@ impl TableCursor {
 
     /// Reads the block, and what follows it.
     fn fill_window(&mut self, handle: Handle) -> Result<()> {
-        let want = self.ahead.max(handle.len).min(self.table.end() - handle.offset);
+        let want = self.ahead.max(handle.len).min(self.table.reader().end() - handle.offset);
         self.ahead = (2 * self.ahead).min(MAX_AHEAD);
         // Nothing is in it until it is read whole.
         self.window_at = 0..0;
         if self.window.len() < want as usize {
             self.window.resize(want as usize, 0);
         }
-        self.table.read_ahead(&mut self.window[..want as usize], handle.offset)?;
+        self.table.reader().read_ahead(&mut self.window[..want as usize], handle.offset)?;
         self.window_at = handle.offset..handle.offset + want;
         Ok(())
     }
@@ -224,7 +224,7 @@ impl TableCursor {
     fn fetch_from_window(&mut self, handle: Handle) -> Result<Place> {
         let start = (handle.offset - self.window_at.start) as usize;
         let bytes = &self.window[start..start + handle.len as usize];
-        Ok(match self.table.unseal(bytes, handle, &mut self.plain)? {
+        Ok(match self.table.reader().unseal(bytes, handle, &mut self.plain)? {
             Some(body) => Place::Window(start..start + body.len()),
             None => Place::Plain,
         })
@@ -234,7 +234,7 @@ impl TableCursor {
     fn next_block(&mut self) -> Result<()> {
         let (mut part, mut entry) = (self.part, self.entry + 1);
         self.is_valid = false;
-        if entry == self.blocks_in(part)? {
+        if entry == self.table.blocks_in(part)? {
             (part, entry) = (part + 1, 0);
         }
         if part == self.table.partition_count() {
@@ -255,15 +255,11 @@ impl TableCursor {
                 return Ok(());
             }
             part -= 1;
-            entry = self.blocks_in(part)?;
+            entry = self.table.blocks_in(part)?;
         }
         self.load(part, entry - 1)?;
         self.at = self.end;
         self.step_back()
-    }
-
-    fn blocks_in(&self, part: usize) -> Result<usize> {
-        Ok(Block::new(self.table.index(part)?).map_or(0, |index| index.restarts()))
     }
 
     fn first_in_block(&mut self) -> Result<()> {
@@ -354,11 +350,7 @@ impl TableCursor {
 
     fn try_seek(&mut self, target: &[u8]) -> Result<()> {
         let target = Target::of(target);
-        let part = self.table.seek_partition(target)?;
-        if part == self.table.partition_count() {
-            return Ok(());
-        }
-        let entry = self.table.seek_index(part, self.table.index(part)?, target)?;
+        let Some((part, entry)) = self.table.seek_block(target)? else { return Ok(()) };
         self.load(part, entry)?;
         let mut key = std::mem::take(&mut self.key);
         let found = self.block().seek(&self.table.shelf().order, target, &mut key);
@@ -390,7 +382,7 @@ impl EntryCursor for TableCursor {
     fn seek_to_last(&mut self) -> Result<()> {
         self.begin();
         let part = self.table.partition_count() - 1;
-        let entry = self.blocks_in(part)? - 1;
+        let entry = self.table.blocks_in(part)? - 1;
         self.load(part, entry)?;
         self.at = self.end;
         self.step_back()
