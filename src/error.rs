@@ -78,6 +78,17 @@ pub enum Error {
         known: u32,
     },
 
+    /// A migration into this directory is on its way, or was killed: there is no store here yet. To
+    /// migrate again cleans up first.
+    #[error(
+        "{}: a migration into this directory is not finished; run it again, or remove the directory",
+        path.display()
+    )]
+    Unfinished {
+        /// The directory.
+        path: PathBuf,
+    },
+
     /// There is no store in this directory, and the call was not allowed to make one.
     #[error("{}: no store here", path.display())]
     NoStore {

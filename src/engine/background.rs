@@ -27,21 +27,47 @@ impl<'a, S: Send + Sync + 'static> Background<'a, S> {
     /// A worker that does `work` whenever it is woken. `what` it does names its thread and, after a
     /// panic, the cause: `merge`.
     pub fn worker(&self, what: &'static str, work: fn(&S)) -> Worker {
-        self.start(what, None, work)
+        self.start(what, None, work, Arc::default())
+    }
+
+    /// The same, and whenever so much time has passed.
+    pub fn worker_every(&self, what: &'static str, every: Duration, work: fn(&S)) -> Worker {
+        self.start(what, Some(every), work, Arc::default())
+    }
+
+    /// A worker after whose work others have some.
+    pub fn worker_before(&self, what: &'static str, work: fn(&S), others: Arc<Vec<Worker>>) -> Worker {
+        self.start(what, None, work, others)
+    }
+
+    /// Whether its workers have threads.
+    pub fn has_threads(&self) -> bool {
+        self.schedule == Schedule::Threads
     }
 
     /// A worker that calls `sync` whenever the interval of durability has passed; none if there is no
     /// such interval, or no thread: then each write has to be durable before it is acknowledged.
     pub fn syncer(&self, sync: fn(&S)) -> Option<Worker> {
         match (self.durability, self.schedule) {
-            (Durability::Interval(every), Schedule::Threads) => Some(self.start("sync", Some(every), sync)),
+            (Durability::Interval(every), Schedule::Threads) => Some(self.worker_every("sync", every, sync)),
             _ => None,
         }
     }
 
-    fn start(&self, what: &'static str, every: Option<Duration>, work: fn(&S)) -> Worker {
+    fn start(
+        &self,
+        what: &'static str,
+        every: Option<Duration>,
+        work: fn(&S),
+        then: Arc<Vec<Worker>>,
+    ) -> Worker {
         let (store, health) = (Arc::downgrade(self.store), self.health.clone());
-        let job = move || _ = store.upgrade().map(|store| work(&store));
+        let job = move || {
+            if let Some(store) = store.upgrade() {
+                work(&store);
+            }
+            then.iter().for_each(Worker::wake);
+        };
         let on_panic = move |panic| {
             _ = health.poison(Error::invalid(format!("the background {what} panicked: {panic}")))
         };

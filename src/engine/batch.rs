@@ -107,6 +107,12 @@ impl WriteBatch {
         self.bytes.len() + 16 * self.count
     }
 
+    /// The steps as bytes, as they are kept: what [`Ops::decode`] reads.
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The steps, in order.
     #[inline]
     pub fn iter(&self) -> Ops<'_> {
@@ -152,6 +158,29 @@ pub fn check_value(value: &[u8]) -> Result<()> {
 #[derive(Clone, Debug)]
 pub struct Ops<'a> {
     reader: Reader<'a>,
+}
+
+impl<'a> Ops<'a> {
+    /// Reads the steps of a batch that was kept as bytes, and how many there are; `None` if the bytes
+    /// are no steps, whole and within the limits.
+    pub fn decode(bytes: &'a [u8]) -> Option<(Ops<'a>, u64)> {
+        let mut reader = Reader::new(bytes);
+        let mut count = 0;
+        while !reader.rest().is_empty() {
+            let tag = reader.u8()?;
+            let key = reader.bytes()?;
+            let value = match tag {
+                SET => reader.bytes()?,
+                REMOVE => &[],
+                _ => return None,
+            };
+            if key.len() > MAX_KEY_LEN || value.len() > MAX_VALUE_LEN {
+                return None;
+            }
+            count += 1;
+        }
+        Some((Ops { reader: Reader::new(bytes) }, count))
+    }
 }
 
 impl<'a> Iterator for Ops<'a> {

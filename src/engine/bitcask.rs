@@ -284,9 +284,9 @@ impl Store {
             let request = &mut rest[0];
             request.answer(before, &*self.index);
             if request.is_written && self.index.keydir.is_full() {
-                request.refuse(
+                request.refuse(Error::invalid(
                     "the store has as many keys as its keydir can hold; remove some and open it again",
-                );
+                ));
             }
             if request.is_written && writer.is_full_for(&request.batch, self.options.segment_bytes) {
                 self.rotate(writer)?;

@@ -71,9 +71,9 @@ impl Request {
     }
 
     /// Has it not written, for this reason.
-    pub fn refuse(&mut self, reason: &str) {
+    pub fn refuse(&mut self, reason: Error) {
         self.is_written = false;
-        self.outcome = Some(Err(Error::invalid(reason)));
+        self.outcome = Some(Err(reason));
     }
 
     /// How it went, for its caller. One without an outcome had a leader that died in the middle of the
