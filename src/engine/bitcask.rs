@@ -274,7 +274,10 @@ impl Store {
     /// Commits a group, as its leader: one append and at most one sync for all, then the keydir.
     fn apply(&self, group: &mut [Request]) {
         let mut writer = self.active.lock();
-        lead(group, writer.as_mut(), &self.health, |writer, group| self.append(writer, group));
+        lead(group, writer.as_mut(), &self.health, |writer, group| {
+            let result = self.append(writer, group);
+            self.health.guard(result)
+        });
     }
 
     fn append(&self, writer: &mut Writer, group: &mut [Request]) -> Result<()> {

@@ -123,8 +123,8 @@ impl Request {
 }
 
 /// Commits a group as its leader: `append` writes it, syncs it if a request asks for that, and shows it.
-/// Without a `writer` the store is open for reading only. A failure poisons it, and every request of the
-/// group is told.
+/// Without a `writer` the store is open for reading only. If it fails, every request of the group is told;
+/// whether that poisons the store is for `append` to say.
 pub fn lead<W>(
     group: &mut [Request],
     writer: Option<&mut W>,
@@ -139,10 +139,7 @@ pub fn lead<W>(
             Ok(())
         }
         None => Err(Error::ReadOnly),
-        Some(writer) => health.check().and_then(|()| {
-            let result = append(writer, group);
-            health.guard(result)
-        }),
+        Some(writer) => health.check().and_then(|()| append(writer, group)),
     };
     if let Err(error) = result {
         group.iter_mut().for_each(|request| request.outcome = Some(Err(error.clone())));
