@@ -81,7 +81,7 @@ use crate::engine::lsm::writer::Writer;
 use crate::engine::manifest::{Edit, Manifest};
 use crate::engine::options::{Access, Durability, OpenOptions, WriteOptions};
 use crate::engine::range::KeyRange;
-use crate::engine::request::{Answer, Ask, Request, fail_all};
+use crate::engine::request::{Answer, Ask, Request, lead};
 use crate::engine::stats::Stats;
 use crate::engine::value::Value;
 use crate::engine::{Cursor, KvsEngine, KvsRead, Pairs, Snapshot};
@@ -348,23 +348,12 @@ impl Store {
     /// Commits a group, as its leader: one append and at most one sync for all, then the memtable.
     fn apply(&self, group: &mut [Request]) {
         let mut writer = self.writer.lock();
-        let _watch = self.health.watch("a commit");
-        let result = match &mut *writer {
-            // A reader has acknowledged nothing: all of that is durable.
-            None if group.iter().all(|request| request.batch.is_empty()) => {
-                group.iter_mut().for_each(|request| request.outcome = Some(Ok(Answer::Nothing)));
-                Ok(())
-            }
-            None => Err(Error::ReadOnly),
+        lead(group, writer.as_mut(), &self.health, |writer, group| {
             // No room is no failure of the log: the group is refused, and the next may find some.
-            Some(writer) => self.health.check().and_then(|()| self.make_room(writer)).and_then(|()| {
-                let result = self.append(writer, group);
-                self.health.guard(result)
-            }),
-        };
-        if let Err(error) = result {
-            fail_all(group, &error);
-        }
+            self.make_room(writer)?;
+            let result = self.append(writer, group);
+            self.health.guard(result)
+        });
     }
 
     fn append(&self, writer: &mut Writer, group: &mut [Request]) -> Result<()> {
