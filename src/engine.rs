@@ -47,6 +47,7 @@ pub mod lsm;
 pub mod manifest;
 pub mod memory;
 pub mod metered;
+pub mod migrate;
 pub mod options;
 pub mod range;
 pub mod request;

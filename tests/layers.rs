@@ -16,6 +16,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("lib", 75),
     ("cli", 70),
     ("inspect", 65),
+    ("engine/migrate", 62),
     ("engine/kind", 60),
     ("server", 50),
     ("bench", 50),

@@ -77,7 +77,7 @@ impl Verifier {
             // Without an identity file it is a store that lost it, or one that never was.
             Ok(None) if !has_files || may_create(&self.dir).is_ok() => return Err(nothing()),
             Ok(None) => "the identity file is missing".to_string(),
-            Err(error @ Error::UnknownFormat { .. }) => return Err(error),
+            Err(error @ (Error::UnknownFormat { .. } | Error::Unfinished { .. })) => return Err(error),
             Err(Error::Corruption { reason, .. }) => reason,
             Err(error) => error.to_string(),
         };

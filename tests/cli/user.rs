@@ -83,6 +83,10 @@ impl User {
         fs::read(self.path(name)).unwrap()
     }
 
+    pub(crate) fn remove(&self, name: &str) {
+        fs::remove_file(self.path(name)).unwrap();
+    }
+
     /// The names in the user's directory.
     pub(crate) fn names(&self) -> Vec<String> {
         names(self.dir.path())

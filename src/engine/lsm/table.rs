@@ -47,6 +47,8 @@ pub mod format;
 pub mod layout;
 pub mod shelf;
 pub mod store;
+#[cfg(test)]
+mod tests;
 
 use crate::codec::Reader;
 use crate::engine::explain::Step;

@@ -82,7 +82,7 @@ impl Sources {
                 return Err(Error::invalid(format!("the {} engine is not built yet", identity.engine)));
             }
             Ok(None) => "the identity file is missing".to_string(),
-            Err(error @ Error::UnknownFormat { .. }) => return Err(error),
+            Err(error @ (Error::UnknownFormat { .. } | Error::Unfinished { .. })) => return Err(error),
             Err(error) => error.to_string(),
         };
         let voted = header::vote(dir, entries);

@@ -96,3 +96,70 @@ impl<'a> Cutter<'a> {
         self.grandparents.len() < before
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Base, Cutter};
+    use crate::engine::lsm::compaction::targets::Limits;
+    use crate::engine::lsm::compaction::{Compaction, Reason};
+    use crate::engine::lsm::comparator::Order;
+    use crate::engine::lsm::key::{Kind, internal, trailer};
+    use crate::engine::lsm::version::TableFile;
+    use crate::engine::lsm::version::edit::TableMeta;
+    use std::sync::Arc;
+
+    const LIMITS: Limits = Limits { level0_tables: 2, level_bytes: 1000, level_factor: 10, table_bytes: 100 };
+
+    fn table(first: &str, last: &str, len: u64) -> Arc<TableFile> {
+        let key = |key: &str| internal(key.as_bytes(), trailer(1, Kind::Set));
+        let meta = TableMeta {
+            level: 5,
+            len,
+            contents: 0,
+            smallest: key(first),
+            largest: key(last),
+            first_seqno: 1,
+            last_seqno: 1,
+            entries: 2,
+            tombstones: 0,
+            raw_bytes: len,
+        };
+        Arc::new(TableFile::without_file(1, meta))
+    }
+
+    fn above(deeper: Vec<Vec<Arc<TableFile>>>) -> Compaction {
+        let inputs = vec![table("a", "z", 1)];
+        let (below, reason) = (Vec::new(), Reason::Size);
+        Compaction { level: 3, output_level: 4, inputs, below, deeper, reason, is_move: false }
+    }
+
+    #[test]
+    fn a_key_is_at_its_base_where_no_table_below_spans_it() {
+        let compaction =
+            above(vec![vec![table("b", "c", 1), table("f", "f", 1)], vec![], vec![table("h", "j", 1)]]);
+        let mut base = Base::of(&compaction, &Order::Bytewise);
+        let is_base = ["a", "b", "bb", "c", "d", "f", "ff", "h", "i", "j", "k"]
+            .map(|key| base.is_base_for(key.as_bytes()));
+        assert_eq!(is_base, [true, false, false, false, true, false, true, false, false, false, true]);
+    }
+
+    #[test]
+    fn a_table_ends_when_full_or_over_too_much_or_where_one_below_ends() {
+        let deeper = vec![table("b", "c", 400), table("e", "f", 400), table("g", "h", 400)];
+        let compaction = above(vec![deeper]);
+        let mut cutter = Cutter::of(&compaction, &LIMITS, &Order::Bytewise);
+        let mut cuts = |key: &str, bytes| cutter.cuts_before(key.as_bytes(), bytes);
+        assert!(!cuts("a", 0) && !cuts("aa", 99), "neither full nor at an end");
+        assert!(cuts("ab", 100), "full");
+        assert!(!cuts("d", 49), "at an end, but small");
+        assert!(cuts("f1", 50), "at an end, and half full");
+        assert!(!cuts("i", 1));
+        let deeper = (0..30).map(|i| table(&format!("b{i:02}"), &format!("b{i:02}"), 101)).collect();
+        let compaction = above(vec![deeper]);
+        let mut cutter = Cutter::of(&compaction, &LIMITS, &Order::Bytewise);
+        assert!(!cutter.cuts_before(b"b00", 0));
+        assert!(!cutter.cuts_before(b"b08+", 1), "nine tables are 909 bytes");
+        assert!(cutter.cuts_before(b"b09+", 2), "ten are 1010");
+        assert!(!cutter.cuts_before(b"b18+", 1) && cutter.cuts_before(b"b20+", 2), "counted anew");
+    }
+}

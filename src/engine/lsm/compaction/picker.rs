@@ -17,7 +17,6 @@ use crate::engine::lsm::compaction::{Compaction, Reason, bytes};
 use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::version::edit::TableMeta;
 use crate::engine::lsm::version::{TableFile, Version};
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// More source tables are taken along for free up to so many tables' worth of input.
@@ -274,4 +273,236 @@ fn weight(meta: &TableMeta) -> u64 {
     let (len, entries) = (u128::from(meta.len), u128::from(meta.entries.max(1)));
     let tombstones = u128::from(meta.tombstones.min(meta.entries));
     u64::try_from(len * (entries + 2 * tombstones) / entries).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Part, Picker};
+    use crate::engine::lsm::compaction::busy::Busy;
+    use crate::engine::lsm::compaction::targets::{Limits, targets};
+    use crate::engine::lsm::compaction::{Compaction, Reason};
+    use crate::engine::lsm::comparator::Order;
+    use crate::engine::lsm::key::{Kind, internal, trailer};
+    use crate::engine::lsm::version::edit::TableMeta;
+    use crate::engine::lsm::version::{TableFile, Version};
+    use std::sync::Arc;
+
+    const LIMITS: Limits = Limits { level0_tables: 2, level_bytes: 1000, level_factor: 10, table_bytes: 100 };
+
+    /// A tree from a picture: level, number, keys, bytes, tombstones of ten entries. Sequence numbers
+    /// are the table's number.
+    fn version(tables: &[(u8, u64, &str, u64, u64)]) -> Version {
+        let table = |&(level, number, keys, len, tombstones): &(u8, u64, &str, u64, u64)| {
+            let (first, last) = keys.split_once('-').unwrap();
+            let meta = TableMeta {
+                level,
+                len,
+                contents: 0,
+                smallest: internal(first.as_bytes(), trailer(number, Kind::Set)),
+                largest: internal(last.as_bytes(), trailer(number, Kind::Set)),
+                first_seqno: number,
+                last_seqno: number,
+                entries: 10,
+                tombstones,
+                raw_bytes: len,
+            };
+            Arc::new(TableFile::without_file(number, meta))
+        };
+        Version::of(tables.iter().map(table), &Order::Bytewise)
+    }
+
+    fn with<T>(version: &Version, busy: &Busy, ask: impl FnOnce(Picker<'_>) -> T) -> T {
+        ask(Picker { version, limits: &LIMITS, order: &Order::Bytewise, busy })
+    }
+
+    fn pick(version: &Version, busy: &Busy) -> Option<Compaction> {
+        with(version, busy, |picker| picker.pick())
+    }
+
+    /// The numbers of the inputs and of those below, sorted.
+    fn numbers(compaction: &Compaction) -> (Vec<u64>, Vec<u64>) {
+        let sorted = |tables: &[Arc<TableFile>]| {
+            let mut numbers: Vec<_> = tables.iter().map(|table| table.number).collect();
+            numbers.sort_unstable();
+            numbers
+        };
+        (sorted(&compaction.inputs), sorted(&compaction.below))
+    }
+
+    fn claimed(compactions: &[&Compaction]) -> Busy {
+        let mut busy = Busy::default();
+        for compaction in compactions {
+            busy.claim(compaction, &Order::Bytewise);
+        }
+        busy
+    }
+
+    #[test]
+    fn sizes_are_reckoned_from_the_bottom() {
+        let at = |tables: &[(u8, u64, &str, u64, u64)]| targets(&version(tables), &LIMITS, &Busy::default());
+        assert_eq!(at(&[]).base_level, 6);
+        assert_eq!(at(&[(6, 1, "a-b", 1000, 0)]).base_level, 6);
+        let two = at(&[(6, 1, "a-b", 20_000, 0)]);
+        assert_eq!((two.base_level, two.bytes[4], two.bytes[5]), (4, 1000, 2000));
+        let scores = at(&[(6, 1, "a-b", 20_000, 0), (5, 2, "a-b", 3000, 0)]).scores;
+        assert_eq!((scores[5], scores[6]), (1.5, 0.0));
+        // The store shrank: level 4 is emptied, but level 0 must not pass it meanwhile.
+        let shrunk = at(&[(6, 1, "a-b", 900, 0), (4, 2, "a-b", 10, 0)]);
+        assert_eq!((shrunk.base_level, shrunk.bytes[4]), (4, 0));
+        assert!(shrunk.scores[4] > 1.0);
+        // It does not come and go: level 5 stays while the bottom is more than half of what it was.
+        let fewer = |bottom| at(&[(6, 1, "a-b", bottom, 0), (5, 2, "a-b", 10, 0)]).bytes[5];
+        assert_eq!((fewer(501), fewer(500)), (1000, 0));
+    }
+
+    #[test]
+    fn level_0_takes_along_all_older_tables_that_overlap() {
+        // 1 and 3 overlap by way of 2; 4 has nothing to do with them.
+        let version = version(&[
+            (0, 4, "x-z", 10, 0),
+            (0, 3, "e-g", 10, 0),
+            (0, 2, "b-e", 10, 0),
+            (0, 1, "a-b", 10, 0),
+            (6, 9, "f-h", 10, 0),
+        ]);
+        let first = pick(&version, &Busy::default()).unwrap();
+        assert_eq!(numbers(&first), (vec![1, 2, 3], vec![9]));
+        assert_eq!((first.output_level, first.reason, first.is_move), (6, Reason::Level0, false));
+        // Beside it the other may run; and is moved, once level 0 is over its limit without the first.
+        let mut more = version.clone();
+        more.levels[0].insert(0, level0(5, "v-w"));
+        let second = pick(&more, &claimed(&[&first])).unwrap();
+        assert_eq!((numbers(&second), second.is_move), ((vec![4], vec![]), true));
+        // A newer one that overlaps must wait for the older.
+        let mut more = version.clone();
+        more.levels[0].retain(|table| table.number != 4);
+        more.levels[0].insert(0, level0(5, "c-c"));
+        more.levels[0].insert(0, level0(6, "d-d"));
+        assert!(pick(&more, &claimed(&[&first])).is_none());
+    }
+
+    fn level0(number: u64, keys: &str) -> Arc<TableFile> {
+        version(&[(0, number, keys, 10, 0)]).levels[0][0].clone()
+    }
+
+    #[test]
+    fn a_backlog_of_level_0_goes_before_a_fuller_level() {
+        let base = [(5, 10, "a-c", 5000, 0), (6, 11, "a-c", 10_000, 0)];
+        let few = [(0, 3, "a-b", 1, 0), (0, 2, "a-b", 1, 0)];
+        let many = [(0, 3, "a-b", 1, 0), (0, 2, "a-b", 1, 0), (0, 1, "a-b", 1, 0), (0, 4, "a-b", 1, 0)];
+        assert_eq!(pick(&version(&[&base[..], &few].concat()), &Busy::default()).unwrap().level, 5);
+        assert_eq!(pick(&version(&[&base[..], &many].concat()), &Busy::default()).unwrap().level, 0);
+    }
+
+    #[test]
+    fn the_cheapest_table_goes_first_and_the_next_if_it_is_taken() {
+        let version = version(&[
+            (5, 1, "a-c", 400, 0),
+            (5, 2, "d-f", 500, 0),
+            (5, 3, "g-i", 500, 3),
+            (5, 4, "j-l", 500, 0),
+            (6, 5, "a-c", 3000, 0),
+            (6, 6, "d-f", 2000, 0),
+            (6, 7, "g-i", 2000, 0),
+            (6, 8, "j-l", 2000, 0),
+        ]);
+        // 3 has tombstones; 2 and 4 are as cheap as each other; 1 is the dearest.
+        let first = pick(&version, &Busy::default()).unwrap();
+        assert_eq!(numbers(&first), (vec![3], vec![7]));
+        let second = pick(&version, &claimed(&[&first])).unwrap();
+        assert_eq!(numbers(&second), (vec![2], vec![6]));
+        assert!(pick(&version, &claimed(&[&first, &second])).is_none(), "two tables are enough");
+    }
+
+    #[test]
+    fn tables_that_share_a_user_key_go_together() {
+        // Not to be made by us: both have versions of "c" and of "e".
+        let version = version(&[
+            (5, 3, "a-c", 600, 0),
+            (5, 2, "c-e", 600, 0),
+            (5, 1, "e-g", 600, 0),
+            (6, 9, "g-g", 9000, 0),
+        ]);
+        let picked = pick(&version, &Busy::default()).unwrap();
+        assert_eq!(numbers(&picked), (vec![1, 2, 3], vec![9]));
+    }
+
+    #[test]
+    fn more_tables_go_along_if_they_are_free() {
+        let level5 = [(5, 1, "a-b", 700, 0), (5, 2, "c-d", 700, 0)];
+        let picked = |below: &[(u8, u64, &str, u64, u64)]| {
+            let picked = pick(&version(&[&level5[..], below].concat()), &Busy::default()).unwrap();
+            numbers(&picked)
+        };
+        assert_eq!(picked(&[(6, 9, "a-d", 1000, 0)]), (vec![1, 2], vec![9]));
+        // 2500 bytes are the most; and the level below must not give more.
+        assert_eq!(picked(&[(6, 9, "a-d", 1101, 0)]), (vec![1], vec![9]));
+        assert_eq!(picked(&[(6, 8, "a-c", 500, 0), (6, 9, "d-d", 600, 0)]), (vec![1], vec![8]));
+    }
+
+    #[test]
+    fn a_table_is_moved_where_nothing_is_below() {
+        let moved =
+            |tables: &[(u8, u64, &str, u64, u64)]| pick(&version(tables), &Busy::default()).unwrap().is_move;
+        let wide = (4, 1, "c-f", 1100, 2);
+        assert!(moved(&[wide, (6, 3, "e-e", 900, 9), (6, 2, "a-b", 19_000, 0)]));
+        assert!(!moved(&[wide, (5, 4, "d-d", 1, 0), (6, 2, "a-b", 19_000, 0)]), "merged with 4");
+        assert!(!moved(&[wide, (6, 3, "e-e", 1001, 0), (6, 2, "a-b", 19_000, 0)]), "too much below that");
+        assert!(!moved(&[wide, (6, 2, "a-b", 19_000, 0)]), "its tombstones can go");
+        assert!(moved(&[(4, 1, "c-f", 1100, 0), (6, 2, "a-b", 19_000, 0)]));
+    }
+
+    #[test]
+    fn a_job_never_passes_another() {
+        // Level 0 goes to 4, where nothing is yet. The store shrinks: newer tables would go to 6.
+        let before = version(&[(0, 2, "a-m", 10, 0), (0, 1, "a-m", 10, 0), (6, 9, "a-b", 20_000, 0)]);
+        let first = pick(&before, &Busy::default()).unwrap();
+        assert_eq!(first.output_level, 4);
+        let busy = claimed(&[&first]);
+        let after = version(&[(0, 4, "n-p", 10, 0), (0, 3, "n-p", 10, 0), (6, 9, "a-b", 20, 0)]);
+        assert_eq!(pick(&after, &busy).unwrap().output_level, 6, "other keys may");
+        let after = version(&[(0, 4, "m-p", 10, 0), (0, 3, "m-p", 10, 0), (6, 9, "a-b", 20, 0)]);
+        assert!(pick(&after, &busy).is_none());
+        let mut busy = busy;
+        busy.release(0);
+        assert!(pick(&after, &busy).is_some() && busy.jobs() == 0);
+    }
+
+    #[test]
+    fn a_range_goes_down_step_by_step() {
+        let range = |tables: &[(u8, u64, &str, u64, u64)], upto, settled| {
+            let part = Part { start: Some(b"d"), end: Some(b"f"), upto };
+            with(&version(tables), &Busy::default(), |picker| picker.pick_range(&part, settled))
+        };
+        let (level0, level5) = ((0, 8, "a-e", 10, 0), (5, 7, "e-e", 10, 0));
+        let (beside, bottom) = ((5, 6, "g-h", 10, 1), (6, 5, "d-d", 10, 1));
+        let step = range(&[level0, level5, beside, bottom], 9, 9).unwrap();
+        assert_eq!((step.level, step.output_level, numbers(&step)), (0, 5, (vec![8], vec![7])));
+        let step = range(&[level5, beside, bottom], 9, 9).unwrap();
+        assert_eq!((step.level, step.is_move, numbers(&step)), (5, true, (vec![7], vec![])));
+        let step = range(&[beside, bottom], 9, 9).unwrap();
+        assert_eq!((step.reason, step.level, step.output_level), (Reason::Tombstones, 6, 6));
+        assert!(range(&[beside, bottom], 9, 4).is_none(), "a snapshot may need them");
+        assert!(range(&[level0, beside], 7, 9).is_none(), "written since");
+    }
+
+    #[test]
+    fn space_is_looked_for_only_where_it_can_be() {
+        let idle = |tables: &[(u8, u64, &str, u64, u64)], settled| {
+            with(&version(tables), &Busy::default(), |picker| {
+                assert!(picker.pick().is_none());
+                picker.pick_idle(settled)
+            })
+        };
+        let bottom = (6, 1, "a-m", 900, 0);
+        assert!(idle(&[(0, 2, "n-z", 200, 0), bottom], 9).is_none(), "hides nothing");
+        assert!(idle(&[(0, 2, "a-z", 80, 0), bottom], 9).is_none(), "at most 80 of 980");
+        let step = idle(&[(0, 2, "a-z", 100, 0), bottom], 9).unwrap();
+        assert_eq!((step.reason, numbers(&step)), (Reason::Space, (vec![2], vec![1])));
+        assert!(idle(&[(0, 2, "a-z", 100, 0), bottom], 1).is_none(), "a snapshot may need it");
+        let step = idle(&[(0, 2, "a-z", 30, 10), bottom], 9).unwrap();
+        assert_eq!(step.level, 0, "ten tombstones hide as much as ten entries");
+        let step = idle(&[(6, 2, "n-z", 10, 1), bottom], 9).unwrap();
+        assert_eq!((step.reason, numbers(&step)), (Reason::Tombstones, (vec![2], vec![])));
+    }
 }

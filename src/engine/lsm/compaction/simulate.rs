@@ -72,6 +72,12 @@ struct Job {
     outputs: Vec<Arc<TableFile>>,
 }
 
+/// What a snapshot must go on seeing.
+struct Held {
+    seqno: u64,
+    latest: BTreeMap<u64, Entry>,
+}
+
 /// A tree of keys that are numbers, with what it should hold.
 pub struct Simulation {
     /// The tables now.
@@ -86,7 +92,7 @@ pub struct Simulation {
     memtable: BTreeMap<u64, Entry>,
     memtable_bytes: u64,
     latest: BTreeMap<u64, Entry>,
-    snapshot: Option<u64>,
+    snapshot: Option<Held>,
     seqno: u64,
     next_number: u64,
     random: u64,
@@ -127,10 +133,6 @@ impl Simulation {
         self.seqno += 1;
         let entry = Entry { key, seqno: Reverse(self.seqno), kind };
         self.latest.insert(key, entry);
-        // A version that a snapshot sees is not simulated in the memtable: it is flushed first.
-        if self.memtable.get(&key).is_some_and(|old| self.snapshot >= Some(old.seqno.0)) {
-            self.flush();
-        }
         self.memtable.insert(key, entry);
         self.memtable_bytes += self.len_of(&entry);
         self.counts.user_bytes += self.len_of(&entry);
@@ -151,9 +153,16 @@ impl Simulation {
         }
     }
 
-    /// From now on, what is visible now stays so; `None` ends that.
-    pub fn hold_snapshot(&mut self, hold: Option<()>) {
-        self.snapshot = hold.map(|()| self.seqno);
+    /// From now on, what is visible now stays so. The memtable, which has one version of a key here, is
+    /// flushed for that.
+    pub fn take_snapshot(&mut self) {
+        self.flush();
+        self.snapshot = Some(Held { seqno: self.seqno, latest: self.latest.clone() });
+    }
+
+    /// Ends that.
+    pub fn release_snapshot(&mut self) {
+        self.snapshot = None;
     }
 
     /// Starts compactions while some may, and ends one if others wait for a place.
@@ -222,21 +231,22 @@ impl Simulation {
         if let Some((a, b)) = self.version.crossing(&self.order) {
             return Err(format!("tables {a} and {b} of one level share a key"));
         }
-        let mut found: HashMap<u64, Entry> =
-            self.memtable.iter().map(|(key, entry)| (*key, *entry)).collect();
-        let mut seen: HashMap<u64, u64> = found.values().map(|entry| (entry.key, entry.seqno.0)).collect();
-        for table in self.version.tables() {
-            for entry in self.tables[&table.number].iter() {
-                // Tables from the newest on: whoever comes first must be the newest.
-                if seen.insert(entry.key, entry.seqno.0).is_some_and(|above| above <= entry.seqno.0) {
-                    return Err(format!("{entry:?} of table {} stands below an older one", table.number));
-                }
-                found.entry(entry.key).or_insert(*entry);
+        let mut newest: HashMap<u64, Entry> = HashMap::new();
+        let mut held: HashMap<u64, Entry> = HashMap::new();
+        let mut above: HashMap<u64, u64> = HashMap::new();
+        let tables = self.version.tables().flat_map(|table| self.tables[&table.number].iter());
+        // From the newest on: who comes first must be the newest.
+        for entry in self.memtable.values().chain(tables) {
+            if above.insert(entry.key, entry.seqno.0).is_some_and(|above| above <= entry.seqno.0) {
+                return Err(format!("{entry:?} stands below an older one"));
+            }
+            newest.entry(entry.key).or_insert(*entry);
+            if self.snapshot.as_ref().is_some_and(|held| entry.seqno.0 <= held.seqno) {
+                held.entry(entry.key).or_insert(*entry);
             }
         }
-        let sets = |entry: Option<&Entry>| entry.filter(|entry| entry.kind == Kind::Set).copied();
-        let lost = self.latest.iter().find(|(key, latest)| sets(found.get(key)) != sets(Some(latest)));
-        lost.map_or(Ok(()), |(key, latest)| Err(format!("{latest:?}, found {:?}", found.get(key))))
+        same(&self.latest, &newest)?;
+        self.snapshot.as_ref().map_or(Ok(()), |snapshot| same(&snapshot.latest, &held))
     }
 
     /// Compactions that run.
@@ -265,7 +275,7 @@ impl Simulation {
     }
 
     fn settled(&self) -> u64 {
-        self.snapshot.unwrap_or(MAX_SEQNO)
+        self.snapshot.as_ref().map_or(MAX_SEQNO, |held| held.seqno)
     }
 
     /// Claims, and does all but the installing.
@@ -351,5 +361,148 @@ impl Simulation {
             Kind::Set => self.setting.entry_bytes,
             Kind::Remove => self.setting.tombstone_bytes,
         }
+    }
+}
+
+/// Whether what was found is what it should be, where a tombstone is as good as nothing.
+fn same(expected: &BTreeMap<u64, Entry>, found: &HashMap<u64, Entry>) -> Result<(), String> {
+    let is_set = |entry: &&Entry| entry.kind == Kind::Set;
+    for (key, entry) in expected {
+        let found = found.get(key);
+        if found.filter(is_set) != Some(entry).filter(is_set) {
+            return Err(format!("expected {entry:?}, found {found:?}"));
+        }
+    }
+    match found.keys().find(|key| !expected.contains_key(key)) {
+        Some(key) => Err(format!("key {key} was never written")),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Rest, Setting, Simulation};
+    use crate::engine::lsm::compaction::targets::{Limits, targets};
+    use crate::engine::lsm::key::Kind;
+    use crate::engine::lsm::options::LEVELS;
+
+    const SMALL: Setting = Setting {
+        limits: Limits { level0_tables: 4, level_bytes: 40_000, level_factor: 10, table_bytes: 5_000 },
+        memtable_bytes: 10_000,
+        entry_bytes: 100,
+        tombstone_bytes: 25,
+        jobs: 1,
+        rest: Rest::AtTheEnd,
+    };
+
+    fn random_setting(seed: u64) -> Setting {
+        let mut dice = Simulation::new(SMALL, seed);
+        Setting {
+            limits: Limits {
+                level0_tables: 1 + dice.random(4) as usize,
+                level_bytes: 200 + dice.random(3_000),
+                level_factor: 2 + dice.random(6),
+                table_bytes: 150 + dice.random(800),
+            },
+            memtable_bytes: 150 + dice.random(2_000),
+            jobs: 1 + dice.random(3) as usize,
+            rest: if dice.random(2) == 0 { Rest::Always } else { Rest::AtTheEnd },
+            ..SMALL
+        }
+    }
+
+    #[test]
+    fn random_histories_under_random_limits_lose_nothing() {
+        let (mut side_by_side, mut deepest) = (0, 0);
+        for seed in 0..60 {
+            let setting = random_setting(seed);
+            let mut tree = Simulation::new(setting, seed);
+            let keys = 20 + tree.random(600);
+            for step in 0..3_000 {
+                let narrow = tree.random(4) == 0;
+                let key = if narrow { step % keys } else { tree.random(keys) };
+                let kind = if tree.random(5) == 0 { Kind::Remove } else { Kind::Set };
+                tree.write(key, kind);
+                match tree.random(400) {
+                    0 => tree.take_snapshot(),
+                    1 | 2 => tree.release_snapshot(),
+                    3 => tree.compact(Some(key), Some(key + keys / 4)),
+                    4..=40 => tree.start_all(setting.rest == Rest::Always),
+                    41..=60 => tree.finish_one(),
+                    _ => {}
+                }
+                side_by_side += u32::from(tree.running().count() > 1);
+                if step % 25 == 0 {
+                    tree.check()
+                        .unwrap_or_else(|wrong| panic!("seed {seed}, step {step}: {wrong}; {setting:?}"));
+                }
+            }
+            tree.release_snapshot();
+            tree.settle();
+            tree.check().unwrap_or_else(|wrong| panic!("seed {seed}, at the end: {wrong}; {setting:?}"));
+            let now = targets(&tree.version, &setting.limits, &Default::default());
+            assert!(now.scores.iter().all(|&score| score < 1.0), "seed {seed}: {now:?}");
+            deepest = deepest.max((1..LEVELS).filter(|&level| tree.version.bytes(level) > 0).count());
+            tree.compact(None, None);
+            tree.check().unwrap_or_else(|wrong| panic!("seed {seed}, compacted: {wrong}; {setting:?}"));
+            let with_data = (0..LEVELS).filter(|&level| tree.version.bytes(level) > 0).count();
+            let tombstones: u64 = tree.version.tables().map(|table| table.meta.tombstones).sum();
+            assert!(with_data <= 1 && tombstones == 0, "seed {seed}");
+        }
+        assert!(side_by_side > 1_000 && deepest >= 3, "{side_by_side} steps with jobs, {deepest} levels");
+    }
+
+    #[test]
+    fn ascending_keys_are_moved_and_not_rewritten() {
+        let mut tree = Simulation::new(SMALL, 1);
+        (0..100_000).for_each(|key| tree.write(key, Kind::Set));
+        tree.settle();
+        tree.check().unwrap();
+        assert!(tree.counts.moves > 900, "{:?}", tree.counts);
+        assert!(tree.write_amplification() < 1.01, "{}", tree.write_amplification());
+    }
+
+    #[test]
+    fn tombstones_reach_the_bottom_and_vanish() {
+        for rest in [Rest::Always, Rest::AtTheEnd] {
+            let mut tree = Simulation::new(Setting { rest, ..SMALL }, 2);
+            for key in 0..20_000 {
+                tree.write(key * 7919 % 20_000, Kind::Set);
+            }
+            (0..20_000).for_each(|key| tree.write(key, Kind::Remove));
+            tree.settle();
+            tree.check().unwrap();
+            let left: u64 = tree.version.tables().map(|table| table.meta.len).sum();
+            assert!(left == 0, "{left} bytes of 2,000,000 for {rest:?}");
+        }
+    }
+
+    #[test]
+    fn a_store_at_rest_is_little_larger_than_its_data() {
+        for (seed, keys) in [(3, 300), (4, 1_000), (5, 5_000), (6, 20_000)] {
+            let mut tree = Simulation::new(SMALL, seed);
+            for _ in 0..4 * keys {
+                let key = tree.random(keys);
+                tree.write(key, Kind::Set);
+            }
+            tree.settle();
+            let space = tree.space_amplification();
+            assert!(space <= 1.10, "{space} for {keys} keys");
+        }
+    }
+
+    #[test]
+    fn a_snapshot_keeps_what_it_sees_and_no_rewriting_goes_round_for_it() {
+        let mut tree = Simulation::new(SMALL, 7);
+        (0..5_000).for_each(|key| tree.write(key, Kind::Set));
+        tree.take_snapshot();
+        (0..5_000).for_each(|key| tree.write(key, Kind::Remove));
+        // Comes to rest, though there is garbage.
+        tree.settle();
+        tree.compact(None, None);
+        tree.check().unwrap();
+        tree.release_snapshot();
+        tree.settle();
+        assert_eq!(tree.version.tables().count(), 0);
     }
 }

@@ -312,10 +312,13 @@ mod tests {
         }
         assert_eq!(builder.byte_len(&out), 12 + 2 + 13 + 2 + 9 + 3 + 12 - 2 + 2 - 1);
         assert_eq!(builder.finish(&mut out), 6);
-        let expected = b"\x00\x0a\x01ab\x02\x07\0\0\0\0\0\01\
-              \x02\x09\x02c\x02\x07\0\0\0\0\0\022\
-              \x00\x09\x00b\x02\x07\0\0\0\0\0\0\
-              \x00\0\0\0\x1c\0\0\0\x02\0\0\0";
+        let expected = [
+            &b"\x00\x0a\x01ab\x02\x07\0\0\0\0\0\0"[..],
+            b"1\x02\x09\x02c\x02\x07\0\0\0\0\0\0",
+            b"22\x00\x09\x00b\x02\x07\0\0\0\0\0\0",
+            b"\x00\0\0\0\x1c\0\0\0\x02\0\0\0",
+        ];
+        let expected = expected.concat();
         assert_eq!(&out[6..], expected, "{:?}", out[6..].escape_ascii().to_string());
     }
 

@@ -9,7 +9,6 @@ use crate::engine::lsm::table::format::Handle;
 use crate::error::{Error, Result};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 /// What a cursor is for, and so how it reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -76,11 +76,22 @@ pub struct Decoded {
     pub content: Content,
 }
 
+/// An entry of a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEntry {
+    /// Where it begins in the uncompressed block.
+    pub at: usize,
+    /// Its internal key.
+    pub key: Vec<u8>,
+    /// Its value.
+    pub value: Vec<u8>,
+}
+
 /// What a part of the file says.
 #[derive(Debug)]
 pub enum Content {
-    /// Internal keys and values of a data block, each with its offset in the uncompressed block.
-    Entries(Vec<(usize, Vec<u8>, Vec<u8>)>),
+    /// The entries of a data block.
+    Entries(Vec<StoredEntry>),
     /// Separators, and the data blocks that they stand for.
     Index(Vec<(Vec<u8>, Handle)>),
     /// Separators, and the index and filter that they stand for.
@@ -171,15 +182,14 @@ fn content(kind: RegionKind, plain: &[u8], end: u64) -> Option<Content> {
     Some(match kind {
         RegionKind::Data => Content::Entries(entries(plain)?),
         RegionKind::Index => {
-            let read =
-                |(_, key, value): (usize, Vec<u8>, Vec<u8>)| Some((key, handle(&mut Reader::new(&value))?));
+            let read = |entry: StoredEntry| Some((entry.key, handle(&mut Reader::new(&entry.value))?));
             Content::Index(entries(plain)?.into_iter().map(read).collect::<Option<_>>()?)
         }
         RegionKind::Top => {
-            let read = |(_, key, value): (usize, Vec<u8>, Vec<u8>)| {
-                let mut reader = Reader::new(&value);
+            let read = |entry: StoredEntry| {
+                let mut reader = Reader::new(&entry.value);
                 let index = handle(&mut reader)?;
-                Some((key, index, handle(&mut reader)))
+                Some((entry.key, index, handle(&mut reader)))
             };
             Content::Top(entries(plain)?.into_iter().map(read).collect::<Option<_>>()?)
         }
@@ -190,13 +200,13 @@ fn content(kind: RegionKind, plain: &[u8], end: u64) -> Option<Content> {
 }
 
 /// All entries of a block.
-fn entries(plain: &[u8]) -> Option<Vec<(usize, Vec<u8>, Vec<u8>)>> {
+fn entries(plain: &[u8]) -> Option<Vec<StoredEntry>> {
     let block = Block::new(plain)?;
     let (mut entries, mut at, mut key) = (Vec::new(), 0, Vec::new());
     while at < block.end() {
         let entry = block.entry(at)?;
         block.assemble(&entry, &mut key)?;
-        entries.push((at, key.clone(), block.value(&entry)?.to_vec()));
+        entries.push(StoredEntry { at, key: key.clone(), value: block.value(&entry)?.to_vec() });
         at = entry.next;
     }
     Some(entries)
@@ -251,23 +261,19 @@ impl Walk<'_> {
         }
         match decoded.content {
             Content::Entries(entries) => self.data(at, entries),
-            Content::Filter(filter) => {
-                if self.found.hashes.drain(..).any(|hash| !filter.may_contain(hash)) {
-                    self.says(at, "a filter denies a key that is there");
-                }
-            }
+            Content::Filter(filter) => self.filter(at, &filter),
             Content::Index(blocks) => self.index(at, &blocks),
             _ => {}
         }
     }
 
-    fn data(&mut self, at: Handle, entries: Vec<(usize, Vec<u8>, Vec<u8>)>) {
+    fn data(&mut self, at: Handle, entries: Vec<StoredEntry>) {
         let order = &self.table.shelf().order;
         let found = &mut self.found;
         let mut is_sorted = true;
         let ends = entries.first().zip(entries.last());
-        found.ends.extend(ends.map(|(first, last)| (at, first.1.clone(), last.1.clone())));
-        for (_, internal, value) in entries {
+        found.ends.extend(ends.map(|(first, last)| (at, first.key.clone(), last.key.clone())));
+        for StoredEntry { key: internal, value, .. } in entries {
             let (user_key, trailer) = key::split(&internal);
             is_sorted &=
                 found.last.is_empty() || order.compare_internal(&found.last, &internal) == Ordering::Less;
@@ -280,6 +286,12 @@ impl Walk<'_> {
         }
         if !is_sorted {
             self.says(at, "keys out of order");
+        }
+    }
+
+    fn filter(&mut self, at: Handle, filter: &Filter) {
+        if self.found.hashes.iter().any(|&hash| !filter.may_contain(hash)) {
+            self.says(at, "a filter denies a key that is there");
         }
     }
 
