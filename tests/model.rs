@@ -186,8 +186,12 @@ fn finale() -> Vec<Command> {
 
 /// The first difference between the engine and the model.
 fn disagreement(store: Store, commands: &[Command]) -> Option<String> {
+    // How many keys it has, an LSM tree can only estimate.
+    let is_said = |command: &&Command| store.kind() != EngineKind::Lsm || **command != Command::StatsKeys;
+    let finale = finale();
+    let commands: Vec<_> = commands.iter().chain(&finale).filter(is_said).collect();
     let (mut engine, mut model) = (Session::new(store), Session::new(Store::new(&MEMORY)));
-    for command in commands.iter().chain(&finale()) {
+    for command in commands {
         let (said, expected) = (engine.run(command), model.run(command));
         if said != expected {
             return Some(format!("{command}\n  expected: {expected:?}\n  said:     {said:?}"));
