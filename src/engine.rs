@@ -32,6 +32,7 @@
 //! [`Durability::Always`]: crate::engine::options::Durability::Always
 //! [`Durability::Os`]: crate::engine::options::Durability::Os
 
+pub mod background;
 pub mod batch;
 pub mod bitcask;
 pub mod claim;

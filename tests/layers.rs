@@ -28,6 +28,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("engine/load", 47),
     ("engine", 45),
     ("engine/claim", 40),
+    ("engine/background", 40),
     ("engine/commit", 40),
     ("engine/request", 40),
     ("engine/manifest", 35),

@@ -63,6 +63,18 @@ impl WriteBatch {
         WriteBatch { bytes: Vec::with_capacity(bytes), count: 0 }
     }
 
+    /// A batch that sets or removes (`None`) one key. Refuses what breaks a limit.
+    pub fn of_one(key: &[u8], value: Option<&[u8]>) -> Result<WriteBatch> {
+        check_key(key)?;
+        let mut batch = WriteBatch::with_capacity(key.len() + value.map_or(0, <[u8]>::len) + 16);
+        match value {
+            Some(value) => batch.set(key, value),
+            None => batch.remove(key),
+        }
+        batch.validate()?;
+        Ok(batch)
+    }
+
     /// Adds a set.
     #[inline]
     pub fn set(&mut self, key: &[u8], value: &[u8]) {

@@ -48,7 +48,8 @@ pub mod view;
 pub mod wal;
 mod writer;
 
-use crate::engine::batch::{WriteBatch, check_key};
+use crate::engine::background::Background;
+use crate::engine::batch::WriteBatch;
 use crate::engine::claim::{self, Claim};
 use crate::engine::commit::Commit;
 use crate::engine::event::{Event, Listener};
@@ -80,7 +81,7 @@ use crate::engine::lsm::writer::Writer;
 use crate::engine::manifest::{Edit, Manifest};
 use crate::engine::options::{Access, Durability, OpenOptions, WriteOptions};
 use crate::engine::range::KeyRange;
-use crate::engine::request::{Answer, Ask, Request};
+use crate::engine::request::{Answer, Ask, Request, fail_all};
 use crate::engine::stats::Stats;
 use crate::engine::value::Value;
 use crate::engine::{Cursor, KvsEngine, KvsRead, Pairs, Snapshot};
@@ -159,14 +160,28 @@ impl Lsm {
     pub fn open(path: &Path, open: OpenOptions, options: LsmOptions) -> Result<Lsm> {
         options.validate()?;
         let order = options.comparator.clone();
-        let make = |dir: &Dir| create::create(dir, open.store_id, &order);
+        let make = |dir: &Dir, identity: &Identity| create::create(dir, identity, &order);
         let Claim { dir, identity, lock } = Claim::take(path, &open, NAME, make)?;
         let store = Arc::new(Store::open(dir, &identity, &open, options)?);
-        let workers = store.start_workers(&open);
+        let workers = Workers::start(&store, &Background::of(&store, &store.health, &open));
         if open.access != Access::Read {
             workers.flusher.wake();
         }
         Ok(Lsm { workers: Some(workers), store, _lock: lock })
+    }
+}
+
+impl Workers {
+    /// Workers that flush and compact, and one that syncs where durability has an interval.
+    fn start(store: &Arc<Store>, background: &Background<'_, Store>) -> Workers {
+        let others = if background.has_threads() { store.options.compaction_jobs - 1 } else { 0 };
+        // One of them looks now and then whether the store is at rest.
+        let first = background.worker_every("compaction", LOOK_FOR_REST, Store::compact_behind);
+        let more = (0..others).map(|_| background.worker("compaction", Store::compact_behind));
+        let compactors = Arc::new(std::iter::once(first).chain(more).collect::<Vec<_>>());
+        let flusher = background.worker_before("flush", Store::flush_behind, compactors.clone());
+        let syncer = background.syncer(|store| _ = store.sync_behind());
+        Workers { flusher, syncer, _compactors: compactors }
     }
 }
 
@@ -222,41 +237,6 @@ impl Store {
             options,
         })
     }
-
-    /// Workers that flush and compact, and one that syncs where durability has an interval. A reader has
-    /// nothing to do, and needs no threads.
-    fn start_workers(self: &Arc<Self>, open: &OpenOptions) -> Workers {
-        let worker = |name: &str, every, work: fn(&Store), then: Arc<Vec<Worker>>| {
-            let (weak, failed) = (Arc::downgrade(self), Arc::downgrade(self));
-            let job = move || {
-                if let Some(store) = weak.upgrade() {
-                    work(&store);
-                }
-                then.iter().for_each(Worker::wake);
-            };
-            let what = name.to_string();
-            let on_panic = move |panic: String| {
-                let Some(store) = failed.upgrade() else { return };
-                store.health.poison(Error::invalid(format!("the background {what} panicked: {panic}")));
-                store.pressure.relieve();
-            };
-            Worker::new(name, self.schedule, every, job, on_panic)
-        };
-        let jobs = if self.schedule == Schedule::Threads { self.options.compaction_jobs } else { 1 };
-        // One of them looks now and then whether the store is at rest.
-        let every = |i| (i == 0).then_some(LOOK_FOR_REST);
-        let compactor = |i| worker("kvs-compact", every(i), Store::compact_behind, Arc::default());
-        let compactors = Arc::new((0..jobs).map(compactor).collect::<Vec<_>>());
-        let flusher = worker("kvs-flush", None, Store::flush_behind, compactors.clone());
-        let syncer = match (open.durability, self.schedule) {
-            (Durability::Interval(every), Schedule::Threads) => {
-                let work = |store: &Store| _ = store.sync_behind();
-                Some(worker("kvs-sync", Some(every), work, Arc::default()))
-            }
-            _ => None,
-        };
-        Workers { flusher, syncer, _compactors: compactors }
-    }
 }
 
 // ---- KvsRead ----
@@ -281,14 +261,13 @@ impl KvsEngine for Lsm {
     }
 
     fn swap(&self, key: &[u8], value: Option<&[u8]>) -> Result<Option<Value>> {
-        match self.submit_one(key, value, Ask::OldValue)? {
-            Answer::Old(value) => Ok(Some(*value)),
-            Answer::Nothing | Answer::Absent | Answer::Present => Ok(None),
-        }
+        let batch = WriteBatch::of_one(key, value)?;
+        self.submit(batch, self.store.durability, Ask::OldValue).map(Answer::old_value)
     }
 
     fn remove(&self, key: &[u8]) -> Result<bool> {
-        Ok(self.submit_one(key, None, Ask::WasThere)? == Answer::Present)
+        let batch = WriteBatch::of_one(key, None)?;
+        Ok(self.submit(batch, self.store.durability, Ask::WasThere)? == Answer::Present)
     }
 
     fn snapshot(&self) -> Result<Snapshot> {
@@ -318,7 +297,7 @@ impl KvsEngine for Lsm {
             return Err(Error::ReadOnly);
         }
         store.health.check()?;
-        let to = claim::prepare(&store.dir, dest)?;
+        let to = claim::empty_dir(&store.dir, dest)?;
         store.flush()?;
         // The version holds its tables until the checkpoint has them.
         let version = store.reads.views.load().version.clone();
@@ -345,17 +324,6 @@ impl KvsEngine for Lsm {
 }
 
 impl Lsm {
-    fn submit_one(&self, key: &[u8], value: Option<&[u8]>, ask: Ask) -> Result<Answer> {
-        check_key(key)?;
-        let mut batch = WriteBatch::with_capacity(key.len() + value.map_or(0, <[u8]>::len) + 16);
-        match value {
-            Some(value) => batch.set(key, value),
-            None => batch.remove(key),
-        }
-        batch.validate()?;
-        self.submit(batch, self.store.durability, ask)
-    }
-
     #[inline]
     fn submit(&self, batch: WriteBatch, durability: Durability, ask: Ask) -> Result<Answer> {
         let workers = self.workers.as_ref().expect("they are let go when the engine is dropped");
@@ -370,8 +338,7 @@ impl Lsm {
         if store.work_wanted.load(Ordering::Relaxed) && store.work_wanted.swap(false, Ordering::Relaxed) {
             workers.flusher.wake();
         }
-        let died = || Err(Error::invalid("the thread that was to commit this write panicked"));
-        request.outcome.unwrap_or_else(|| died().map_err(|e| store.health.poison(e)))
+        request.into_outcome(&store.health)
     }
 }
 
@@ -396,7 +363,7 @@ impl Store {
             }),
         };
         if let Err(error) = result {
-            group.iter_mut().for_each(|request| request.outcome = Some(Err(error.clone())));
+            fail_all(group, &error);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The smallest engine that keeps the contract: a sorted map in memory. The model that tests hold
 //! the others against.
 
-use crate::engine::batch::{Op, WriteBatch, check_key};
+use crate::engine::batch::{Op, WriteBatch};
 use crate::engine::explain::{Explanation, Found, Step};
 use crate::engine::load;
 use crate::engine::options::WriteOptions;
@@ -73,13 +73,7 @@ impl KvsEngine for Memory {
     }
 
     fn swap(&self, key: &[u8], value: Option<&[u8]>) -> Result<Option<Value>> {
-        check_key(key)?;
-        let mut batch = WriteBatch::new();
-        match value {
-            Some(value) => batch.set(key, value),
-            None => batch.remove(key),
-        }
-        batch.validate()?;
+        WriteBatch::of_one(key, value)?;
         let state = &mut *self.state.write();
         let old = match value {
             None if !state.map.contains_key(key) => return Ok(None),

@@ -413,7 +413,7 @@ mod tests {
     use crate::engine::batch::{MAX_KEY_LEN, WriteBatch};
     use crate::engine::memory::Memory;
     use crate::engine::range::KeyRange;
-    use crate::engine::{KvsEngine, KvsRead};
+    use crate::engine::{CursorPairs, KvsEngine, KvsRead};
     use std::sync::Arc;
 
     fn metered() -> Metered {
@@ -499,13 +499,34 @@ mod tests {
     }
 
     #[test]
+    fn loads_count_their_pairs() {
+        let (from, store) = (Memory::new(), metered());
+        from.set(b"a", b"12").unwrap();
+        from.set(b"b", b"345").unwrap();
+        let mut pairs = CursorPairs::new(from.cursor(KeyRange::all()).unwrap());
+        assert_eq!(store.load_sorted(&mut pairs).unwrap(), 2);
+        store.explain_get(b"a").unwrap();
+        store.explain_scan(KeyRange::all(), 1).unwrap();
+        let expected = Usage {
+            loads: 1,
+            sets: 2,
+            key_bytes_written: 2,
+            value_bytes_written: 5,
+            explanations: 2,
+            ..Usage::default()
+        };
+        assert_eq!(store.usage(), expected);
+    }
+
+    #[test]
     fn upkeep_is_counted() {
         let store = metered();
         store.sync().unwrap();
+        store.flush().unwrap();
         store.compact().unwrap();
-        store.compact().unwrap();
+        store.compact_range(&KeyRange::prefix("a")).unwrap();
         store.snapshot().unwrap();
-        let expected = Usage { syncs: 1, compactions: 2, snapshots: 1, ..Usage::default() };
+        let expected = Usage { syncs: 1, flushes: 1, compactions: 2, snapshots: 1, ..Usage::default() };
         assert_eq!(store.usage(), expected);
         let report = serde_json::to_value(store.usage()).unwrap();
         assert_eq!(report["compactions"], 2);

@@ -1,17 +1,9 @@
 //! A request: one call that writes, on its way through the commit queue.
 
 use crate::engine::batch::{Op, WriteBatch};
+use crate::engine::health::Health;
 use crate::engine::value::Value;
 use crate::error::{Error, Result};
-
-/// The present, as a commit leader asks for it.
-pub trait Present {
-    /// The value of `key`.
-    fn value(&self, key: &[u8]) -> Result<Option<Value>>;
-
-    /// Whether `key` is there.
-    fn has(&self, key: &[u8]) -> Result<bool>;
-}
 
 /// What a caller wants to know of the key that it writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +29,26 @@ pub enum Answer {
     Old(Box<Value>),
 }
 
+impl Answer {
+    /// The value that the key had, of who asked for it.
+    pub fn old_value(self) -> Option<Value> {
+        match self {
+            Answer::Old(value) => Some(*value),
+            Answer::Nothing | Answer::Absent | Answer::Present => None,
+        }
+    }
+}
+
+/// What an engine's newest state says of a key: the leader of a commit looks here for what a request
+/// asks. Nobody writes meanwhile.
+pub trait Present {
+    /// The value of `key`.
+    fn value(&self, key: &[u8]) -> Result<Option<Value>>;
+
+    /// Whether `key` is there; cheaper than its value where the engine can tell.
+    fn has(&self, key: &[u8]) -> Result<bool>;
+}
+
 /// A batch to write, when to acknowledge it, and what to tell.
 #[derive(Debug)]
 pub struct Request {
@@ -59,9 +71,19 @@ impl Request {
     }
 
     /// Has it not written, for this reason.
-    pub fn refuse(&mut self, error: Error) {
+    pub fn refuse(&mut self, reason: Error) {
         self.is_written = false;
-        self.outcome = Some(Err(error));
+        self.outcome = Some(Err(reason));
+    }
+
+    /// How it went, for its caller. One without an outcome had a leader that died in the middle of the
+    /// commit, and poisons the store.
+    #[inline]
+    pub fn into_outcome(self, health: &Health) -> Result<Answer> {
+        self.outcome.unwrap_or_else(|| {
+            let died = Error::invalid("the thread that was to commit this write panicked");
+            Err(health.poison(died))
+        })
     }
 
     /// The last step of this batch for `key`.
@@ -71,13 +93,13 @@ impl Request {
 
     /// Finds out what it asks for, in the requests that the same group writes before it, else in the
     /// store; and whether there is anything to write.
-    pub fn answer(&mut self, before: &[Request], present: &dyn Present) {
+    pub fn answer(&mut self, before: &[Request], present: &impl Present) {
         let answer = self.look_up(before, present);
         self.is_written &= answer.is_ok();
         self.outcome = Some(answer);
     }
 
-    fn look_up(&mut self, before: &[Request], present: &dyn Present) -> Result<Answer> {
+    fn look_up(&mut self, before: &[Request], present: &impl Present) -> Result<Answer> {
         let op = match (self.ask, self.batch.iter().next()) {
             (Ask::Nothing, _) | (_, None) => return Ok(Answer::Nothing),
             (Ask::WasThere | Ask::OldValue, Some(op)) => op,
@@ -97,5 +119,61 @@ impl Request {
         };
         self.is_written = !(matches!(op, Op::Remove(_)) && answer == Answer::Absent);
         Ok(answer)
+    }
+}
+
+/// Tells every request of a group that could not be committed why.
+pub fn fail_all(group: &mut [Request], error: &Error) {
+    group.iter_mut().for_each(|request| request.outcome = Some(Err(error.clone())));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, Ask, Present, Request};
+    use crate::engine::batch::WriteBatch;
+    use crate::engine::value::Value;
+    use crate::error::Result;
+
+    /// Has every key that begins with `a`, with the value `old`.
+    struct Past;
+
+    impl Present for Past {
+        fn value(&self, key: &[u8]) -> Result<Option<Value>> {
+            Ok(self.has(key)?.then(|| Value::from(&b"old"[..])))
+        }
+
+        fn has(&self, key: &[u8]) -> Result<bool> {
+            Ok(key.starts_with(b"a"))
+        }
+    }
+
+    fn one(key: &[u8], value: Option<&[u8]>, ask: Ask) -> Request {
+        Request::new(WriteBatch::of_one(key, value).unwrap(), false, ask)
+    }
+
+    #[test]
+    fn a_request_sees_those_before_it_in_its_group() {
+        let old = |value: &[u8]| Answer::Old(Box::new(Value::from(value)));
+        let mut group = [
+            one(b"a", Some(b"1"), Ask::OldValue),
+            one(b"a", None, Ask::OldValue),
+            one(b"a", None, Ask::WasThere),
+            one(b"b", None, Ask::WasThere),
+            one(b"b", Some(b"2"), Ask::WasThere),
+            one(b"b", Some(b"3"), Ask::Nothing),
+            one(b"b", None, Ask::OldValue),
+        ];
+        for i in 0..group.len() {
+            let (before, rest) = group.split_at_mut(i);
+            rest[0].answer(before, &Past);
+        }
+        let answers: Vec<_> = group.iter().map(|request| request.outcome.clone().unwrap().unwrap()).collect();
+        let (absent, nothing) = (Answer::Absent, Answer::Nothing);
+        assert_eq!(
+            answers,
+            [old(b"old"), old(b"1"), absent.clone(), absent.clone(), absent, nothing, old(b"3")]
+        );
+        let written: Vec<_> = group.iter().map(|request| request.is_written).collect();
+        assert_eq!(written, [true, true, false, false, true, true, true]);
     }
 }

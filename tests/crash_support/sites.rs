@@ -32,7 +32,7 @@ pub(crate) enum Site {
     /// Bitcask's `compaction::run`: an output's bytes, then the names of all outputs.
     MergeOutput,
     MergeNames,
-    /// `install_merge`: what replaced the records that a merge leaves out.
+    /// `Merger::install`: what replaced the records that a merge leaves out.
     MergeReplacements,
     /// `LogWriter::close`: the log that grows.
     ClosingActive,

@@ -4,12 +4,12 @@
 //! second store can share it by a hard link. It gets a manifest of its own, an empty active segment of
 //! its own, and last its identity file: the same store id, since checksums are salted with it.
 
-use crate::engine::bitcask::segment::{Origin, Segment, SegmentMeta, SegmentState, Shelf};
+use crate::engine::bitcask::create::begin_segment;
+use crate::engine::bitcask::segment::{Segment, Shelf};
 use crate::engine::filename;
 use crate::engine::identity::Identity;
 use crate::engine::manifest::Manifest;
 use crate::error::Result;
-use crate::record::writer::LogWriter;
 use crate::vfs::dir::Dir;
 use crate::vfs::{Cause, LockMode};
 use std::sync::Arc;
@@ -36,11 +36,7 @@ pub(super) fn write(
         }
         live.push((segment.number, segment.meta()));
     }
-    let state = SegmentState::Active { durable: 0 };
-    let meta = SegmentMeta { origin: Origin::Log, first_seqno: next_seqno, state };
-    let header = meta.header(shelf.store_id, number);
-    let log = LogWriter::create(dir, &filename::segment(number), header, Cause::Checkpoint)?;
-    log.file().sync()?;
+    let (_, meta) = begin_segment(dir, shelf.store_id, number, next_seqno, Cause::Checkpoint)?;
     live.push((number, meta));
     // Making the manifest syncs the directory, and with it the names of all segments.
     Manifest::create(dir, shelf.store_id, live)?.close()?;

@@ -2,7 +2,6 @@
 
 use crate::engine::claim::FIRST_LOG;
 use crate::engine::identity::Identity;
-use crate::engine::lsm::NAME;
 use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::version::edit::{LiveFile, StoreMeta};
 use crate::engine::lsm::wal::WalWriter;
@@ -10,15 +9,11 @@ use crate::engine::manifest::Manifest;
 use crate::error::Result;
 use crate::vfs::dir::Dir;
 
-/// Makes an empty store in a directory in which one may be made. The identity file comes last: until it
-/// is there, the next attempt begins again.
-pub(super) fn create(dir: &Dir, store_id: Option<u64>, order: &Order) -> Result<Identity> {
-    let identity = Identity::new(NAME, store_id);
+/// Makes the first log and the manifest of an empty store; durable when it returns.
+pub(super) fn create(dir: &Dir, identity: &Identity, order: &Order) -> Result<()> {
     let wal = WalWriter::create(dir, identity.store_id, FIRST_LOG, 1)?;
     let store = StoreMeta { comparator: order.name().to_string(), last_seqno: 0 };
     // Making the manifest syncs the directory, and with it the log's name.
     let live = vec![(0, LiveFile::Store(store)), (FIRST_LOG, LiveFile::Wal(wal.meta()))];
-    Manifest::create(dir, identity.store_id, live)?;
-    identity.install(dir)?;
-    Ok(identity)
+    Manifest::create(dir, identity.store_id, live).map(|_| ())
 }
