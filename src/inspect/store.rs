@@ -210,7 +210,10 @@ fn tree_props(text: &mut Text<'_>, tree: &Tree) -> Result<()> {
     for (number, meta) in &listing.tables {
         let name = filename::table(*number);
         text.line(format_args!("{name}.level={}\n{name}.entries={}", meta.level, meta.entries))?;
-        text.line(format_args!("{name}.tombstones={}\n{name}.raw_bytes={}", meta.tombstones, meta.raw_bytes))?;
+        text.line(format_args!(
+            "{name}.tombstones={}\n{name}.raw_bytes={}",
+            meta.tombstones, meta.raw_bytes
+        ))?;
         let TableMeta { first_seqno, last_seqno, contents, .. } = meta;
         text.line(format_args!("{name}.first_seqno={first_seqno}\n{name}.last_seqno={last_seqno}"))?;
         text.line(format_args!("{name}.contents={contents:016x}"))?;
@@ -250,6 +253,7 @@ fn table_role(look: &Look, number: u64) -> String {
     };
     let Some(meta) = tree.listing.tables.get(&number) else { return "left over: no edit names it".into() };
     let TableMeta { level, entries, first_seqno, last_seqno, .. } = meta;
-    let range = format!("{} to {}", quoted(user_key(&meta.smallest), 12), quoted(user_key(&meta.largest), 12));
+    let range =
+        format!("{} to {}", quoted(user_key(&meta.smallest), 12), quoted(user_key(&meta.largest), 12));
     format!("level {level}: {range}, {}, seqnos {first_seqno} to {last_seqno}", count(*entries, "entry"))
 }

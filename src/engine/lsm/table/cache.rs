@@ -10,7 +10,6 @@
 //! has to be removed when a table goes: the hand finds it.
 
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -213,11 +212,9 @@ impl Shard {
         self.hand = place;
         if let Some(moved) = self.ring.get(place) {
             let (id, old) = (moved.id, self.ring.len());
-            let ring = &self.ring;
-            let mapped =
-                self.map.entry(id.hash(), |&at| at as usize == old, |&at| ring[at as usize].id.hash());
-            if let Entry::Occupied(mut entry) = mapped {
-                *entry.get_mut() = place as u32;
+            // No `entry`: it may grow the table, and hash the place that is no more.
+            if let Some(at) = self.map.find_mut(id.hash(), |&at| at as usize == old) {
+                *at = place as u32;
             }
         }
     }
@@ -272,6 +269,19 @@ mod tests {
         }
         let left = hot.filter(|n| cache.get(1, n * 4096).is_some()).count();
         assert!(left >= 95, "{left} of 100 hot blocks are left");
+    }
+
+    /// The map of places was grown while a place was being given up: it hashed one that was gone.
+    #[test]
+    fn one_large_block_takes_the_place_of_many() {
+        for small in 1..500 {
+            let cache = BlockCache::new(64 << 10);
+            (0..small).for_each(|n| cache.insert(1, n, &block(n, 1)));
+            cache.insert(2, 0, &block(7, 60_000));
+            assert_eq!(cache.get(2, 0).unwrap().len(), 60_000, "behind {small}");
+            let left = (0..small).filter(|n| cache.get(1, *n).is_some()).count() as u64;
+            assert_eq!(cache.used_bytes(), 60_000 + OVERHEAD_BYTES + left * (1 + OVERHEAD_BYTES));
+        }
     }
 
     #[test]
