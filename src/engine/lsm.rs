@@ -324,6 +324,16 @@ impl KvsEngine for Lsm {
 }
 
 impl Lsm {
+    /// Flushes, and does all that the background would do if nothing were written from now on: the levels
+    /// come to their sizes, and space to what it may be. In the caller's thread.
+    pub fn settle(&self) -> Result<()> {
+        let store = &*self.store;
+        store.flush()?;
+        store.compact_all(|| Aim::Rest { settled: store.reads.snapshots.settled() })
+    }
+}
+
+impl Lsm {
     #[inline]
     fn submit(&self, batch: WriteBatch, durability: Durability, ask: Ask) -> Result<Answer> {
         let workers = self.workers.as_ref().expect("they are let go when the engine is dropped");
@@ -576,11 +586,16 @@ impl Store {
         let (start, end) = (end_of(&range.start), end_of(&range.end));
         let upto = self.reads.snapshots.visible();
         let part = Part { start: start.as_deref(), end: end.as_deref(), upto };
+        self.compact_all(|| Aim::Part(part, self.reads.snapshots.settled()))
+    }
+
+    /// Compacts in the caller's thread until nothing is left to do for an aim.
+    fn compact_all<'a>(&self, aim: impl Fn() -> Aim<'a>) -> Result<()> {
         loop {
             self.health.check()?;
             // What runs already may be in the way, or may be what is wanted.
             let was_busy = self.jobs.is_busy();
-            if self.compact_once(Aim::Part(part, self.reads.snapshots.settled()))? {
+            if self.compact_once(aim())? {
                 continue;
             }
             if !was_busy {

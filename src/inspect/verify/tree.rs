@@ -49,8 +49,7 @@ impl Verifier {
         }
         self.tree_leftovers(&listing, files.next_number);
         if self.report.is_sound()
-            && let Err(error) =
-                recover(&self.dir, self.store_id, &order, Purpose::Read, &Listener::default())
+            && let Err(error) = recover(&self.dir, self.store_id, &order, Purpose::Read, &Listener::default())
         {
             self.damage(MANIFEST, 0, format!("opening refuses: {error}"));
         }
