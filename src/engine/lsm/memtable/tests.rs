@@ -1,7 +1,5 @@
 //! What must hold of any memtable: against a model, and with readers beside the writer.
 
-#![expect(clippy::unwrap_used, reason = "a test may")]
-
 use super::{Entry, Memtable, MemtableCursor};
 use crate::engine::lsm::comparator::{Comparator, Order};
 use crate::engine::lsm::iter::EntryCursor;
