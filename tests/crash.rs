@@ -16,7 +16,7 @@ mod fault_support {
 }
 mod crash_support;
 
-use crate::crash_support::experiments::{Scale, is_sound, run_all};
+use crate::crash_support::experiments::{Scale, is_sound, run_all, seeds};
 use crate::crash_support::history::{CLOSING, History, Setting, Workload, contents, set};
 use crate::crash_support::intruder::{Intruded, When};
 use crate::crash_support::lives::replay;
@@ -329,9 +329,9 @@ fn s05_deleted_between_merges(engine: &Engine) {
     assert_eq!(contents(&*store).unwrap().into_keys().collect::<Vec<_>>(), [b"other"]);
 }
 
-/// Anything, from eight seeds; sixty in the long run.
+/// Anything, from eight seeds or more; sixty in the long run.
 fn random_workloads(engine: &Engine) {
-    (0..8).for_each(|seed| is_sound(engine, &format!("random {seed}")));
+    (0..seeds(engine.kind)).for_each(|seed| is_sound(engine, &format!("random {seed}")));
 }
 
 /// What a workload leaves on the disk when it is over, and closed.
