@@ -86,10 +86,8 @@ enum Command {
     #[command(flatten)]
     Verb(Verb),
     Shell(shell::Shell),
-    Verify(look::Verify),
     Repair(look::Repair),
     Migrate(migrate::Migrate),
-    Inspect(look::Inspect),
     Completions(manual::Completions),
     Man(manual::Man),
 }
@@ -98,7 +96,7 @@ enum Command {
 const HEADINGS: [(&str, &[&str]); 4] = [
     ("Data", &["set", "get", "exists", "rm", "scan", "batch", "import", "export", "shell"]),
     ("Store", &["stats", "compact", "flush", "sync", "options", "verify", "repair", "checkpoint", "migrate"]),
-    ("Look", &["inspect", "explain", "levels"]),
+    ("Look", &["inspect", "explain", "find", "levels"]),
     ("Meta", &["completions", "man"]),
 ];
 
@@ -149,10 +147,8 @@ pub fn run(args: Vec<OsString>) -> Result<Outcome, Failure> {
         let outcome = match cli.command {
             Command::Verb(verb) => verb.run(&mut session),
             Command::Shell(shell) => shell.run(&mut session),
-            Command::Verify(verb) => verb.run(&mut session),
             Command::Repair(verb) => verb.run(&mut session),
             Command::Migrate(verb) => verb.run(&mut session),
-            Command::Inspect(verb) => verb.run(&mut session),
             Command::Completions(verb) => verb.run(&mut session, command()),
             Command::Man(verb) => verb.run(&mut session, command()),
         };

@@ -21,6 +21,7 @@ mod batch;
 mod bytes;
 mod edits;
 mod entry;
+pub mod find;
 mod header;
 mod hint;
 mod identity;

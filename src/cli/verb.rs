@@ -8,6 +8,7 @@ use crate::cli::failure::{Failure, Outcome};
 use crate::cli::get::Get;
 use crate::cli::import::Import;
 use crate::cli::levels::Levels;
+use crate::cli::look::{Find, Inspect, Verify};
 use crate::cli::options::Options;
 use crate::cli::rm::Rm;
 use crate::cli::scan::Scan;
@@ -34,6 +35,9 @@ pub(crate) enum Verb {
     Sync(Sync),
     Checkpoint(Checkpoint),
     Options(Options),
+    Verify(Verify),
+    Inspect(Inspect),
+    Find(Find),
     Explain(Explain),
     Levels(Levels),
 }
@@ -56,6 +60,9 @@ impl Verb {
             Verb::Sync(verb) => verb.run(session),
             Verb::Checkpoint(verb) => verb.run(session),
             Verb::Options(verb) => verb.run(session),
+            Verb::Verify(verb) => verb.run(session),
+            Verb::Inspect(verb) => verb.run(session),
+            Verb::Find(verb) => verb.run(session),
             Verb::Explain(verb) => verb.run(session),
             Verb::Levels(verb) => verb.run(session),
         }

@@ -253,6 +253,7 @@ impl Described for LiveFile {
                 rows.u64("  last_seqno", "no write in it is newer")?;
                 rows.u64("  entries", "tombstones included")?;
                 rows.u64("  tombstones", "of these")?;
+                rows.u64("  older", "behind a newer entry of their key")?;
                 rows.u64("  raw_bytes", "of keys and values, as they were set")
             }
         }

@@ -85,6 +85,13 @@ impl Tree {
         let damaged = |reason: String| Error::corruption(&dir.join(MANIFEST), 0, reason);
         let listing = Listing::of(&manifest.files).map_err(damaged)?;
         let order = listing.store.comparator.parse()?;
+        let present = dir.list()?.unwrap_or_default();
+        for name in listing.tables.keys().map(|number| filename::table(*number)) {
+            if !present.iter().any(|entry| entry.name == name) {
+                let reason = "the manifest names this file, but it is missing";
+                return Err(Error::corruption(&dir.join(&name), 0, reason));
+            }
+        }
         let last_seqno = listing.tables.values().map(|table| table.last_seqno).max().unwrap_or(0);
         let end = LogEnd { how: End::Clean, is_closed: false, at: 0 };
         let last_seqno = last_seqno.max(listing.store.last_seqno);
@@ -166,6 +173,10 @@ impl Tree {
                 };
                 states.push((sweep.place(), state));
             }
+        }
+        if sweep.lost.iter().any(|loss| loss.input > 0) {
+            // What can not be read may hide anything.
+            return States::unknown();
         }
         // In the order of the file, which is that of the keys unless it is damaged.
         states.sort_unstable_by_key(|(place, _)| *place);

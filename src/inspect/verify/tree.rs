@@ -1,14 +1,16 @@
 //! Verify an LSM tree: its files, and how they fit.
 
+use crate::engine::event::Listener;
 use crate::engine::filename::{self, FileName, MANIFEST};
 use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::key::{self, Kind, user_key};
 use crate::engine::lsm::options::LEVELS;
+use crate::engine::lsm::recover::{Purpose, recover};
 use crate::engine::lsm::version::edit::{LiveFile, TableMeta, WalState};
 use crate::engine::lsm::wal;
 use crate::inspect::edits::internal_key;
 use crate::inspect::sweep::{Input, Sort, Sweep};
-use crate::inspect::tree::{Listing, Tree};
+use crate::inspect::tree::Listing;
 use crate::inspect::verify::Verifier;
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
@@ -47,7 +49,7 @@ impl Verifier {
         }
         self.tree_leftovers(&listing, files.next_number);
         if self.report.is_sound()
-            && let Err(error) = Tree::read(&self.dir, self.store_id)
+            && let Err(error) = recover(&self.dir, self.store_id, &order, Purpose::Read, &Listener::default())
         {
             self.damage(MANIFEST, 0, format!("opening refuses: {error}"));
         }
