@@ -144,12 +144,14 @@ impl Find {
         let found = find(place::disk(), &session.place.path, &key)?;
         drop(progress);
         match session.out.is_json() {
-            true => found.versions.iter().try_for_each(|version| session.out.put(|out, _| {
-                out.write_all(b"{")?;
-                json::put_bytes(out, "key", &key)?;
-                let fields = serde_json::to_string(version)?;
-                writeln!(out, ",{}", fields.trim_start_matches('{'))
-            }))?,
+            true => found.versions.iter().try_for_each(|version| {
+                session.out.put(|out, _| {
+                    out.write_all(b"{")?;
+                    json::put_bytes(out, "key", &key)?;
+                    let fields = serde_json::to_string(version)?;
+                    writeln!(out, ",{}", fields.trim_start_matches('{'))
+                })
+            })?,
             false => session.out.put(|out, color| put_versions(out, &found.versions, color))?,
         }
         found.notes.iter().for_each(|note| session.voice.note(note));

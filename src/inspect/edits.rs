@@ -9,8 +9,8 @@ use crate::engine::manifest::{EDIT, Edit};
 use crate::error::Result;
 use crate::inspect::bytes::Bytes;
 use crate::inspect::log::{Note, Owner};
-use crate::inspect::state::State;
 use crate::inspect::scan::{Frame, Likely};
+use crate::inspect::state::State;
 use crate::inspect::text::{Text, quoted};
 use crate::record::frame::Shape;
 use serde::Serialize;
@@ -206,13 +206,13 @@ impl Described for SegmentMeta {
 impl Described for LiveFile {
     fn words(&self, number: u64) -> String {
         match self {
-            LiveFile::Store(store) => format!("store {} {}", store.comparator, store.last_seqno),
+            LiveFile::Store(store) => format!("store at {}", store.last_seqno),
             LiveFile::Wal(wal) => match wal.state {
                 WalState::Active { durable: 0 } => format!("+{number} log"),
                 WalState::Active { durable } => format!("+{number} log {durable}"),
                 WalState::Sealed { len, .. } => format!("+{number} sealed log {len}"),
             },
-            LiveFile::Table(table) => format!("+{number} table {}, level {}", table.len, table.level),
+            LiveFile::Table(table) => format!("+{number} level {} {}", table.level, table.len),
         }
     }
 
@@ -253,7 +253,7 @@ impl Described for LiveFile {
                 rows.u64("  last_seqno", "no write in it is newer")?;
                 rows.u64("  entries", "tombstones included")?;
                 rows.u64("  tombstones", "of these")?;
-                rows.u64("  raw_bytes", "of keys and values, as they were set")
+                rows.u64("  raw_bytes", "of keys and values, as set")
             }
         }
     }

@@ -71,7 +71,9 @@ impl Found {
         match (gap.is_followed, gap.is_zero) {
             (true, _) => self.miss(format!("{name}: {len} bytes at {at} can not be read: {why}")),
             (false, true) => {}
-            (false, false) => self.notes.push(format!("{name}: {len} bytes at {at}: a torn tail, or damage: {why}")),
+            (false, false) => {
+                self.notes.push(format!("{name}: {len} bytes at {at}: a torn tail, or damage: {why}"))
+            }
         }
     }
 }

@@ -4,8 +4,8 @@ use crate::codec::varint_len;
 use crate::error::Result;
 use crate::inspect::bytes::Bytes;
 use crate::inspect::header::verdict;
-use crate::inspect::state::State;
 use crate::inspect::scan::{Frame, Gap, Groups, Like, Likely, Member, Piece, Scan};
+use crate::inspect::state::State;
 use crate::inspect::text::{Text, count};
 use crate::record::frame::{HEADER_LEN, Shape};
 

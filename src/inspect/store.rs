@@ -10,7 +10,7 @@ use crate::engine::lsm::version::edit::{TableMeta, WalState};
 use crate::error::Result;
 use crate::inspect::bytes::Bytes;
 use crate::inspect::look::{Look, Store, state_name};
-use crate::inspect::text::{Text, count, percent, quoted};
+use crate::inspect::text::{Text, count, percent, quoted, with_article};
 use crate::inspect::tree::{LogEnd, Tree};
 use crate::record::frame::HEADER_LEN;
 use crate::record::reader::End;
@@ -21,8 +21,9 @@ pub(super) fn summary(text: &mut Text<'_>, look: &Look) -> Result<()> {
     let path = look.dir.path().display();
     match &look.identity {
         Ok(Some(identity)) => text.line(format_args!(
-            "{path}: a {} store, format {FORMAT_VERSION}, id {:016x}",
-            identity.engine, identity.store_id
+            "{path}: {} store, format {FORMAT_VERSION}, id {:016x}",
+            with_article(&identity.engine),
+            identity.store_id
         ))?,
         Ok(None) => text.line(format_args!("{path}: no identity file (ENGINE)"))?,
         Err(reason) => text.line(format_args!("{path}: identity unknown: {reason}"))?,
@@ -210,7 +211,10 @@ fn tree_props(text: &mut Text<'_>, tree: &Tree) -> Result<()> {
     for (number, meta) in &listing.tables {
         let name = filename::table(*number);
         text.line(format_args!("{name}.level={}\n{name}.entries={}", meta.level, meta.entries))?;
-        text.line(format_args!("{name}.tombstones={}\n{name}.raw_bytes={}", meta.tombstones, meta.raw_bytes))?;
+        text.line(format_args!(
+            "{name}.tombstones={}\n{name}.raw_bytes={}",
+            meta.tombstones, meta.raw_bytes
+        ))?;
         let TableMeta { first_seqno, last_seqno, contents, .. } = meta;
         text.line(format_args!("{name}.first_seqno={first_seqno}\n{name}.last_seqno={last_seqno}"))?;
         text.line(format_args!("{name}.contents={contents:016x}"))?;
@@ -250,6 +254,7 @@ fn table_role(look: &Look, number: u64) -> String {
     };
     let Some(meta) = tree.listing.tables.get(&number) else { return "left over: no edit names it".into() };
     let TableMeta { level, entries, first_seqno, last_seqno, .. } = meta;
-    let range = format!("{} to {}", quoted(user_key(&meta.smallest), 12), quoted(user_key(&meta.largest), 12));
+    let range =
+        format!("{} to {}", quoted(user_key(&meta.smallest), 12), quoted(user_key(&meta.largest), 12));
     format!("level {level}: {range}, {}, seqnos {first_seqno} to {last_seqno}", count(*entries, "entry"))
 }

@@ -2,8 +2,8 @@
 
 use crate::error::Result;
 use crate::inspect::log::{Note, Owner, gap_words, kind_word, note};
-use crate::inspect::state::State;
 use crate::inspect::scan::{Groups, Member, Piece, Scan};
+use crate::inspect::state::State;
 use crate::inspect::text::{Text, count, percent};
 use crate::record::frame::{HEADER_LEN, Header};
 use std::collections::BTreeMap;

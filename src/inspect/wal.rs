@@ -8,8 +8,8 @@ use crate::inspect::batch::{LoggedBatch, LoggedOp, is_likely};
 use crate::inspect::bytes::Bytes;
 use crate::inspect::log::{Note, Owner, Write};
 use crate::inspect::look::{Look, Store};
-use crate::inspect::state::State;
 use crate::inspect::scan::{Frame, Likely};
+use crate::inspect::state::State;
 use crate::inspect::text::{Text, count, quoted};
 use crate::record::frame::Header;
 
@@ -44,7 +44,9 @@ impl WalOwner<'_> {
         let meta = self.look.tree().map(|tree| tree.listing.wals.get(&self.number));
         match (&self.look.store, meta) {
             (Err(reason), _) => format!("liveness unknown: {reason}"),
-            (Ok(Store::Bitcask(_)), _) | (_, None) => "a file of the lsm engine, in a store of bitcask".into(),
+            (Ok(Store::Bitcask(_)), _) | (_, None) => {
+                "a file of the lsm engine, in a store of bitcask".into()
+            }
             (_, Some(None)) => "left over: no edit of the manifest names it, so nothing in it is live".into(),
             (_, Some(Some(meta))) => match meta.state {
                 WalState::Active { durable } => {
@@ -114,7 +116,7 @@ impl Owner for WalOwner<'_> {
         };
         let first = bytes.get(from, varint_len(batch.first_seqno)).to_vec();
         let field = format!("first_seqno = {}", batch.first_seqno);
-        text.row(from, &first, &field, "of the first write; the next ones follow")?;
+        text.row(from, &first, &field, "of the first write")?;
         let mut result = Ok(());
         batch.each(bytes, |bytes, seqno, op| {
             if result.is_ok() {
@@ -134,13 +136,7 @@ impl Owner for WalOwner<'_> {
     }
 }
 
-fn explain_op(
-    text: &mut Text<'_>,
-    bytes: &mut Bytes,
-    op: &LoggedOp,
-    seqno: u64,
-    state: State,
-) -> Result<()> {
+fn explain_op(text: &mut Text<'_>, bytes: &mut Bytes, op: &LoggedOp, seqno: u64, state: State) -> Result<()> {
     let (key_at, key_len) = op.key;
     let tag = bytes.get(op.at, 1).to_vec();
     let (tag_field, what) = match op.value {

@@ -64,7 +64,12 @@ fn segment(look: &Look, store_id: u64, number: u64, key: &[u8], found: &mut Foun
             let preview = head.value.unwrap_or_default();
             let preview = preview[..preview.len().min(PREVIEW)].to_vec();
             let (seqno, value_bytes) = (Some(head.seqno), head.value_len);
-            pending.push(Version { seqno, value_bytes, preview, ..Version::new(&name, frame.offset, kind, state) });
+            pending.push(Version {
+                seqno,
+                value_bytes,
+                preview,
+                ..Version::new(&name, frame.offset, kind, state)
+            });
         }
         match member {
             Member::Completes => found.versions.append(&mut pending),

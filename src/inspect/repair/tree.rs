@@ -103,7 +103,8 @@ impl Source {
             Err(error) => error.to_string(),
         };
         let voted = header::vote(&self.dir, &self.entries);
-        let has_files = !self.numbers(|name| matches!(name, FileName::Wal(_) | FileName::Table(_))).is_empty();
+        let has_files =
+            !self.numbers(|name| matches!(name, FileName::Wal(_) | FileName::Table(_))).is_empty();
         let store_id = voted.ok_or_else(|| match has_files {
             true => {
                 let reason = format!("nothing can be saved: {why}, and no header of a log is whole");

@@ -49,7 +49,17 @@ impl Cursor {
     /// Before the first entry.
     pub(in crate::inspect) fn new(bytes: Bytes, salt: Salt) -> Cursor {
         let file = TableFile::read(bytes, salt);
-        Cursor { file, next: 0, opened: None, at: 0, value: (0, 0), key: Vec::new(), lost: Vec::new(), before: None, open_ended: 0 }
+        Cursor {
+            file,
+            next: 0,
+            opened: None,
+            at: 0,
+            value: (0, 0),
+            key: Vec::new(),
+            lost: Vec::new(),
+            before: None,
+            open_ended: 0,
+        }
     }
 
     /// Moves to the next entry that can be read; says whether there is one.

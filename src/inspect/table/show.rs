@@ -165,10 +165,8 @@ pub(in crate::inspect) fn props(text: &mut Text<'_>, file: &mut TableFile, state
     let (first, last) = tally.seqnos.unwrap_or((0, 0));
     text.line(format_args!("entries={entries}\ntombstones={tombstones}\nraw_bytes={raw_bytes}"))?;
     text.line(format_args!("first_seqno={first}\nlast_seqno={last}"))?;
-    let [live, dead, tombstone, unknown] =
-        [State::Live, State::Dead, State::Tombstone, State::Unknown].map(|state| {
-            tally.states.get(&state).map_or(0, |(_, bytes)| *bytes)
-        });
+    let [live, dead, tombstone, unknown] = [State::Live, State::Dead, State::Tombstone, State::Unknown]
+        .map(|state| tally.states.get(&state).map_or(0, |(_, bytes)| *bytes));
     text.line(format_args!("live_bytes={live}\ndead_bytes={dead}\ntombstone_bytes={tombstone}"))?;
     let damaged: u64 = tally.damaged.iter().map(|(region, _)| region.end - region.at).sum();
     text.line(format_args!("unknown_bytes={unknown}\ndamaged_bytes={damaged}"))?;

@@ -145,8 +145,8 @@ impl Found {
         let (mut first, mut wrong) = (None, None);
         let walked = opened.each(|at, internal, entry| {
             let (user_key, trailer) = key::split(internal);
-            let is_above = self.last.is_empty()
-                || self.order.compare_internal(&self.last, internal) == Ordering::Less;
+            let is_above =
+                self.last.is_empty() || self.order.compare_internal(&self.last, internal) == Ordering::Less;
             if !is_above && wrong.is_none() {
                 let (key, before) = (internal_key(internal), internal_key(&self.last));
                 wrong = Some(format!("the entry at {at} of the block, {key}, follows {before}"));
@@ -178,7 +178,8 @@ impl Found {
         })?;
         let blocks = std::mem::take(&mut self.blocks);
         self.end_part(named.last().map(|(separator, _)| separator.clone()), region);
-        let places = blocks.iter().map(|(block, _)| Some(Handle { offset: block.at, len: block.end - block.at }));
+        let places =
+            blocks.iter().map(|(block, _)| Some(Handle { offset: block.at, len: block.end - block.at }));
         if !places.eq(named.iter().map(|(_, handle)| *handle)) {
             return Err("it does not name the data blocks before it, one after the other".into());
         }
@@ -188,7 +189,11 @@ impl Found {
             let is_too_low = ends.as_ref().is_some_and(|(_, last)| is_below(separator, last));
             let is_too_high = next.is_some_and(|(first, _)| !is_below(separator, first));
             if is_too_low || is_too_high {
-                return Err(format!("the separator {} of the block at {}", internal_key(separator), block.at));
+                return Err(format!(
+                    "the separator {} of the block at {}",
+                    internal_key(separator),
+                    block.at
+                ));
             }
         }
         Ok(())

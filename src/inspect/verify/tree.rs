@@ -49,8 +49,7 @@ impl Verifier {
         }
         self.tree_leftovers(&listing, files.next_number);
         if self.report.is_sound()
-            && let Err(error) =
-                recover(&self.dir, self.store_id, &order, Purpose::Read, &Listener::default())
+            && let Err(error) = recover(&self.dir, self.store_id, &order, Purpose::Read, &Listener::default())
         {
             self.damage(MANIFEST, 0, format!("opening refuses: {error}"));
         }
@@ -128,7 +127,8 @@ impl Verifier {
         });
         let mut tables: Vec<_> = listing.tables.iter().collect();
         tables.sort_by_key(|table| age(*table));
-        let inputs: Vec<_> = logs.chain(tables.iter().map(|(number, _)| listing.input(self.store_id, **number))).collect();
+        let inputs: Vec<_> =
+            logs.chain(tables.iter().map(|(number, _)| listing.input(self.store_id, **number))).collect();
         let ages: BTreeMap<u64, _> = tables.iter().map(|table| (*table.0, age(*table))).collect();
         let mut sweep = Sweep::new(&self.dir, order, inputs);
         let (mut keys, mut wrong) = (0, 0);
@@ -137,7 +137,8 @@ impl Verifier {
         while let Some(input) = sweep.advance() {
             let internal = sweep.key();
             let (user, trailer) = key::split(internal);
-            let newer = last.as_ref().filter(|(newer, _)| order.compare(user_key(newer), user) == Ordering::Equal);
+            let newer =
+                last.as_ref().filter(|(newer, _)| order.compare(user_key(newer), user) == Ordering::Equal);
             keys += u64::from(newer.is_none() && Kind::of(trailer) == Some(Kind::Set));
             if let Some((newer, above)) = newer {
                 // Inputs stand in the order in which a get asks them; tables of one level are asked at
@@ -176,7 +177,8 @@ impl Verifier {
                 Some(FileName::Wal(number)) if listing.wals.contains_key(&number) => {}
                 Some(FileName::Table(number)) if listing.tables.contains_key(&number) => {}
                 Some(FileName::Wal(number)) if number >= next_number && self.holds_records(&name, number) => {
-                    let reason = format!("an edit is missing: log {number} holds records, but nothing names it");
+                    let reason =
+                        format!("an edit is missing: log {number} holds records, but nothing names it");
                     self.damage(MANIFEST, 0, reason);
                 }
                 Some(FileName::Wal(_) | FileName::Table(_) | FileName::Temporary) => {
