@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The engines that can be migrated from and to.
-const ENGINES: [EngineKind; 1] = [EngineKind::Bitcask];
+const ENGINES: [EngineKind; 2] = [EngineKind::Bitcask, EngineKind::Lsm];
 
 const SOURCE: &str = "/source";
 const DEST: &str = "/above/dest";

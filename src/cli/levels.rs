@@ -5,6 +5,7 @@ use crate::cli::place::Need;
 use crate::cli::session::Session;
 use crate::cli::table::{self, Side};
 use crate::cli::watch;
+use crate::engine::bitcask;
 use crate::engine::stats::{FileStats, Stats};
 use crate::error::Error;
 use clap::Args;
@@ -88,13 +89,13 @@ fn of(stats: &Stats) -> Vec<Level<'_>> {
     for file in &stats.files {
         levels.entry(file.level).or_default().push(file);
     }
-    levels.into_iter().map(|(level, files)| Level::new(level, files)).collect()
+    levels.into_iter().map(|(level, files)| Level::new(level, files, stats.engine)).collect()
 }
 
 impl<'a> Level<'a> {
-    fn new(level: Option<u8>, files: Vec<&'a FileStats>) -> Level<'a> {
+    fn new(level: Option<u8>, files: Vec<&'a FileStats>, engine: &str) -> Level<'a> {
         let bytes = files.iter().map(|file| file.bytes).sum();
-        let live_bytes = files.iter().map(|file| live(file)).sum();
+        let live_bytes = files.iter().map(|file| live(file, engine)).sum();
         let entries = files.iter().map(|file| file.entries).sum();
         Level { level, bytes, live_bytes, entries, files }
     }
@@ -102,15 +103,16 @@ impl<'a> Level<'a> {
     fn name(&self, engine: &str) -> String {
         match self.level {
             Some(level) => format!("level {level}"),
-            None if engine == "bitcask" => "segments".into(),
+            None if engine == bitcask::NAME => "segments".into(),
             None => "log".into(),
         }
     }
 }
 
-/// Bytes that a get can still reach. What of a table is replaced in the levels above it, nobody knows.
-fn live(file: &FileStats) -> Option<u64> {
-    file.level.is_none().then_some(file.live_bytes)
+/// Bytes that a get can still reach. Bitcask counts them; what of a table, or of a log beside a memtable,
+/// is replaced elsewhere, nobody knows.
+fn live(file: &FileStats, engine: &str) -> Option<u64> {
+    (engine == bitcask::NAME).then_some(file.live_bytes)
 }
 
 /// The keys that a file holds, from the smallest to the largest, if it is sorted.
@@ -151,7 +153,7 @@ fn put(
         rows.extend(level.files.iter().map(|file| {
             let keys = if files == Files::Each { keys(file) } else { String::new() };
             let cells = [format!("  {} {}", file.name, file.state), String::new(), number(file.entries)];
-            row(cells, file.bytes, live(file), keys)
+            row(cells, file.bytes, live(file, engine), keys)
         }));
     }
     let knows_keys = rows.iter().any(|row: &[String; 8]| !row[7].is_empty());

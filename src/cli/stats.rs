@@ -49,7 +49,7 @@ fn put(out: &mut impl Write, stats: &Stats, color: bool) -> io::Result<()> {
     let bytes = |n: u64| format!("{n}  ({})", BinaryBytes(n));
     let mut rows = vec![
         ["engine", stats.engine].map(String::from),
-        ["keys".into(), stats.keys.to_string()],
+        [if stats.is_estimate { "keys (about)" } else { "keys" }.into(), stats.keys.to_string()],
         ["sequence number".into(), stats.seqno.to_string()],
         ["bytes on disk".into(), bytes(stats.disk_bytes)],
         ["  live".into(), bytes(stats.live_bytes)],

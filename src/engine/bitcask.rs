@@ -53,7 +53,7 @@ use crate::engine::bitcask::segment::{SegmentMeta, SegmentState, Shelf};
 use crate::engine::bitcask::writer::{Active, Writer};
 use crate::engine::claim::{self, Claim};
 use crate::engine::commit::Commit;
-use crate::engine::event::{Event, Listener};
+use crate::engine::event::Event;
 use crate::engine::explain::Explanation;
 use crate::engine::health::Health;
 use crate::engine::identity::Identity;
@@ -61,7 +61,7 @@ use crate::engine::load;
 use crate::engine::manifest::{Edit, Manifest};
 use crate::engine::options::{Access, Durability, OpenOptions, WriteOptions};
 use crate::engine::range::KeyRange;
-use crate::engine::request::{Answer, Ask, Request, fail_all};
+use crate::engine::request::{Answer, Ask, Request, lead};
 use crate::engine::stats::Stats;
 use crate::engine::value::Value;
 use crate::engine::{Cursor, KvsEngine, KvsRead, Pairs, Snapshot};
@@ -91,7 +91,6 @@ pub struct Bitcask {
 struct Store {
     options: Arc<BitcaskOptions>,
     durability: Durability,
-    listener: Listener,
     health: Arc<Health>,
     shelf: Arc<Shelf>,
     index: Arc<Index>,
@@ -159,7 +158,6 @@ impl Store {
         Ok(Store {
             options,
             durability: open.durability,
-            listener: open.listener.clone(),
             health,
             shelf,
             index,
@@ -276,22 +274,10 @@ impl Store {
     /// Commits a group, as its leader: one append and at most one sync for all, then the keydir.
     fn apply(&self, group: &mut [Request]) {
         let mut writer = self.active.lock();
-        let _watch = self.health.watch("a commit");
-        let result = match &mut *writer {
-            // A reader has acknowledged nothing: all of that is durable.
-            None if group.iter().all(|request| request.batch.is_empty()) => {
-                group.iter_mut().for_each(|request| request.outcome = Some(Ok(Answer::Nothing)));
-                Ok(())
-            }
-            None => Err(Error::ReadOnly),
-            Some(writer) => self.health.check().and_then(|()| {
-                let result = self.append(writer, group);
-                self.health.guard(result)
-            }),
-        };
-        if let Err(error) = result {
-            fail_all(group, &error);
-        }
+        lead(group, writer.as_mut(), &self.health, |writer, group| {
+            let result = self.append(writer, group);
+            self.health.guard(result)
+        });
     }
 
     fn append(&self, writer: &mut Writer, group: &mut [Request]) -> Result<()> {
@@ -315,12 +301,10 @@ impl Store {
         writer.log.flush()?;
         if group.iter().any(|request| request.is_durable) {
             writer.sync()?;
-        } else {
+        } else if writer.is_far_ahead() {
             // The worker asks the system to begin writing: that takes milliseconds, and a lock here.
-            if writer.is_far_ahead() {
-                self.writeback_wanted.store(true, Ordering::Relaxed);
-                self.merge_wanted.store(true, Ordering::Relaxed);
-            }
+            self.writeback_wanted.store(true, Ordering::Relaxed);
+            self.merge_wanted.store(true, Ordering::Relaxed);
         }
         self.install(writer, group);
         Ok(())
@@ -332,15 +316,7 @@ impl Store {
         let mut places = writer.places().iter();
         for request in group.iter().filter(|request| request.is_written) {
             for (op, put) in request.batch.iter().zip(places.by_ref()) {
-                let active = &writer.segment;
-                if u64::from(put.place.segment) == active.number {
-                    self.index.apply(&moments, &op, put.seqno, put.place, active);
-                } else {
-                    // The log was rotated within the group.
-                    let view = self.index.view.load();
-                    let sealed = view.find(put.place.segment).expect("written segments are in the view");
-                    self.index.apply(&moments, &op, put.seqno, put.place, sealed);
-                }
+                self.index.apply(&moments, &op, put.seqno, put.place, &writer.segment);
             }
         }
         moments.visible = writer.last_seqno();
@@ -361,7 +337,7 @@ impl Store {
         self.catalog.apply(Edit { add, ..Edit::default() })?;
         old.seal(sealed);
         self.index.add_segments(std::slice::from_ref(&segment));
-        self.listener.tell(Event::Rotated { sealed: old.number, active: number });
+        self.shelf.listener.tell(Event::Rotated { sealed: old.number, active: number });
         writer.begin_segment(log, segment);
         self.counters.rotations.fetch_add(1, Ordering::Relaxed);
         self.merge_wanted.store(true, Ordering::Relaxed);
@@ -400,19 +376,14 @@ impl Store {
     // ---- checkpoint ----
 
     fn checkpoint(&self, dest: &Path) -> Result<()> {
-        if self.active.lock().is_none() {
-            return Err(Error::ReadOnly);
-        }
-        self.health.check()?;
+        self.active.check_writable()?;
         let dir = claim::empty_dir(&self.shelf.dir, dest)?;
         // No merge in between: the segments that were live stay.
         let _no_merge = self.merger.keep_out();
         let next_seqno = self.seal_active()?;
-        let mut segments = self.index.view.load().by_age();
-        segments.retain(|segment| segment.sealed().is_some_and(|sealed| sealed.last_seqno < next_seqno));
         let number = self.catalog.take_number()?;
         let identity = Identity { engine: NAME.into(), store_id: self.shelf.store_id };
-        checkpoint::write(&self.shelf, &dir, &segments, number, next_seqno, &identity)
+        checkpoint::write(&self.shelf, &dir, &self.index, number, next_seqno, &identity)
     }
 
     // ---- close ----
@@ -427,11 +398,8 @@ impl Store {
             // The next opening would read all of it: with a hint it need not.
             self.rotate(&mut writer)?;
         }
-        if writer.was_written() {
-            let durable = writer.log.close()?;
-            let state = SegmentState::Active { durable };
-            let meta = SegmentMeta { state, ..writer.segment.meta() };
-            self.catalog.apply(Edit { add: vec![(writer.segment.number, meta)], ..Edit::default() })?;
+        if let Some(vouched) = writer.close()? {
+            self.catalog.apply(Edit { add: vec![(writer.segment.number, vouched)], ..Edit::default() })?;
         }
         if self.options.hints {
             hints::write_missing(&self.shelf, &self.index)?;
@@ -448,7 +416,7 @@ impl Drop for Bitcask {
         }
         if let Err(error) = self.store.close() {
             // Nothing that was acknowledged depends on it: the next opening recovers.
-            self.store.listener.tell(Event::BackgroundFailed { reason: format!("closing: {error}") });
+            self.store.shelf.listener.tell(Event::BackgroundFailed { reason: format!("closing: {error}") });
         }
     }
 }

@@ -81,7 +81,7 @@ use crate::engine::lsm::writer::Writer;
 use crate::engine::manifest::{Edit, Manifest};
 use crate::engine::options::{Access, Durability, OpenOptions, WriteOptions};
 use crate::engine::range::KeyRange;
-use crate::engine::request::{Answer, Ask, Request, fail_all};
+use crate::engine::request::{Answer, Ask, Request, lead};
 use crate::engine::stats::Stats;
 use crate::engine::value::Value;
 use crate::engine::{Cursor, KvsEngine, KvsRead, Pairs, Snapshot};
@@ -324,6 +324,16 @@ impl KvsEngine for Lsm {
 }
 
 impl Lsm {
+    /// Flushes, and does all that the background would do if nothing were written from now on: the levels
+    /// come to their sizes, and space to what it may be. In the caller's thread.
+    pub fn settle(&self) -> Result<()> {
+        let store = &*self.store;
+        store.flush()?;
+        store.compact_all(|| Aim::Rest { settled: store.reads.snapshots.settled() })
+    }
+}
+
+impl Lsm {
     #[inline]
     fn submit(&self, batch: WriteBatch, durability: Durability, ask: Ask) -> Result<Answer> {
         let workers = self.workers.as_ref().expect("they are let go when the engine is dropped");
@@ -348,23 +358,12 @@ impl Store {
     /// Commits a group, as its leader: one append and at most one sync for all, then the memtable.
     fn apply(&self, group: &mut [Request]) {
         let mut writer = self.writer.lock();
-        let _watch = self.health.watch("a commit");
-        let result = match &mut *writer {
-            // A reader has acknowledged nothing: all of that is durable.
-            None if group.iter().all(|request| request.batch.is_empty()) => {
-                group.iter_mut().for_each(|request| request.outcome = Some(Ok(Answer::Nothing)));
-                Ok(())
-            }
-            None => Err(Error::ReadOnly),
+        lead(group, writer.as_mut(), &self.health, |writer, group| {
             // No room is no failure of the log: the group is refused, and the next may find some.
-            Some(writer) => self.health.check().and_then(|()| self.make_room(writer)).and_then(|()| {
-                let result = self.append(writer, group);
-                self.health.guard(result)
-            }),
-        };
-        if let Err(error) = result {
-            fail_all(group, &error);
-        }
+            self.make_room(writer)?;
+            let result = self.append(writer, group);
+            self.health.guard(result)
+        });
     }
 
     fn append(&self, writer: &mut Writer, group: &mut [Request]) -> Result<()> {
@@ -587,11 +586,16 @@ impl Store {
         let (start, end) = (end_of(&range.start), end_of(&range.end));
         let upto = self.reads.snapshots.visible();
         let part = Part { start: start.as_deref(), end: end.as_deref(), upto };
+        self.compact_all(|| Aim::Part(part, self.reads.snapshots.settled()))
+    }
+
+    /// Compacts in the caller's thread until nothing is left to do for an aim.
+    fn compact_all<'a>(&self, aim: impl Fn() -> Aim<'a>) -> Result<()> {
         loop {
             self.health.check()?;
             // What runs already may be in the way, or may be what is wanted.
             let was_busy = self.jobs.is_busy();
-            if self.compact_once(Aim::Part(part, self.reads.snapshots.settled()))? {
+            if self.compact_once(aim())? {
                 continue;
             }
             if !was_busy {

@@ -122,9 +122,28 @@ impl Request {
     }
 }
 
-/// Tells every request of a group that could not be committed why.
-pub fn fail_all(group: &mut [Request], error: &Error) {
-    group.iter_mut().for_each(|request| request.outcome = Some(Err(error.clone())));
+/// Commits a group as its leader: `append` writes it, syncs it if a request asks for that, and shows it.
+/// Without a `writer` the store is open for reading only. If it fails, every request of the group is told;
+/// whether that poisons the store is for `append` to say.
+pub fn lead<W>(
+    group: &mut [Request],
+    writer: Option<&mut W>,
+    health: &Health,
+    append: impl FnOnce(&mut W, &mut [Request]) -> Result<()>,
+) {
+    let _watch = health.watch("a commit");
+    let result = match writer {
+        // A reader has acknowledged nothing: all of that is durable.
+        None if group.iter().all(|request| request.batch.is_empty()) => {
+            group.iter_mut().for_each(|request| request.outcome = Some(Ok(Answer::Nothing)));
+            Ok(())
+        }
+        None => Err(Error::ReadOnly),
+        Some(writer) => health.check().and_then(|()| append(writer, group)),
+    };
+    if let Err(error) = result {
+        group.iter_mut().for_each(|request| request.outcome = Some(Err(error.clone())));
+    }
 }
 
 #[cfg(test)]

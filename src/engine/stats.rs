@@ -9,6 +9,9 @@ pub struct Stats {
     pub engine: &'static str,
     /// Keys that are there.
     pub keys: u64,
+    /// Whether `keys`, `live_bytes` and `dead_bytes` are estimates: the LSM tree knows which entries are
+    /// replaced only when they meet.
+    pub is_estimate: bool,
     /// The sequence number of the newest write.
     pub seqno: u64,
     /// Bytes of all files that belong to the store.

@@ -3,7 +3,7 @@
 use crate::codec::Reader;
 use crate::engine::bitcask::segment::{Origin, SegmentMeta, SegmentState};
 use crate::engine::kind::EngineKind;
-use crate::engine::lsm::key::{self, Kind};
+use crate::engine::lsm::key::{self, Kind, MAX_SEQNO};
 use crate::engine::lsm::version::edit::{LiveFile, WalState};
 use crate::engine::manifest::{EDIT, Edit};
 use crate::error::Result;
@@ -253,6 +253,7 @@ impl Described for LiveFile {
                 rows.u64("  last_seqno", "no write in it is newer")?;
                 rows.u64("  entries", "tombstones included")?;
                 rows.u64("  tombstones", "of these")?;
+                rows.u64("  older", "behind a newer entry of their key")?;
                 rows.u64("  raw_bytes", "of keys and values, as set")
             }
         }
@@ -264,6 +265,8 @@ pub(super) fn internal_key(bytes: &[u8]) -> String {
     let (user_key, trailer) = key::split(bytes);
     let seqno = key::seqno(trailer);
     match Kind::of(trailer).filter(|_| key::is_valid(bytes)) {
+        // What an index holds: no entry has this number.
+        Some(_) if seqno == MAX_SEQNO => format!("{}, before its entries", quoted(user_key, 24)),
         Some(Kind::Set) => format!("{} set {seqno}", quoted(user_key, 24)),
         Some(Kind::Remove) => format!("{} remove {seqno}", quoted(user_key, 24)),
         None => "BAD: no internal key".into(),

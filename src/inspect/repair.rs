@@ -64,7 +64,7 @@ pub fn repair(disk: Arc<dyn Vfs>, source: &Path, dest: &Path) -> Result<Report> 
     let entries = dir.list()?.unwrap_or_default();
     let engine = match Identity::load(&dir) {
         Ok(Some(identity)) => identity.engine.parse()?,
-        Err(error @ Error::UnknownFormat { .. }) => return Err(error),
+        Err(error @ (Error::UnknownFormat { .. } | Error::Unfinished { .. })) => return Err(error),
         Ok(None) | Err(_) => header::likely_engine(&dir, &entries),
     };
     match engine {

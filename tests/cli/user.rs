@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// The engines that every test of behaviour runs on.
-pub(crate) const ENGINES: [&str; 1] = ["bitcask"];
+pub(crate) const ENGINES: [&str; 2] = ["bitcask", "lsm"];
 
 /// A user of one engine, in a directory of their own.
 pub(crate) struct User {

@@ -1,6 +1,7 @@
 //! Loading pairs that come in order.
 
 use crate::common::engines::Store;
+use crate::common::words::Count;
 use crate::common::words::{Pair, expect_many, fill, fill_many, get, key, pairs, some, text, value};
 use kvs::engine::batch::{MAX_KEY_LEN, WriteBatch};
 use kvs::engine::range::KeyRange;
@@ -84,7 +85,7 @@ fn a_load_wins_over_what_was_there(store: &mut Store) {
     load(&**store, &list("b=2 c=2 d=2")).unwrap();
     for _ in 0..2 {
         assert_eq!(text(&**store), "a=1 b=2 c=2 d=2");
-        assert_eq!(store.stats().unwrap().keys, 4);
+        assert_eq!(store.key_count(), 4);
         store.reopen();
     }
     store.compact().unwrap();
@@ -183,7 +184,7 @@ fn limits_hold_for_a_load(store: &dyn KvsEngine) {
     longer.push(b'x');
     let error = load(store, &[(longer, b"1".to_vec())]).unwrap_err();
     assert!(matches!(error, Error::InvalidArgument(_)), "{error}");
-    assert_eq!(store.stats().unwrap().keys, 1);
+    assert_eq!(store.key_count(), 1);
 }
 
 fn an_error_of_the_source_comes_back(store: &dyn KvsEngine) {

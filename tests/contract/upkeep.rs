@@ -1,6 +1,7 @@
 //! Upkeep: stats, sync, compaction.
 
 use crate::common::engines::Store;
+use crate::common::words::Count;
 use crate::common::words::{
     every_range, expect_many, fill, fill_many, get, key, pairs, some, text, value, write,
 };
@@ -49,12 +50,12 @@ fn stats_count_the_keys(store: &mut Store) {
     let steps = [("a=1", 1), ("a=2", 1), ("b=1 c=1", 3), ("-a", 2), ("-a", 2), ("a=3 -a", 2), ("-b b=1", 2)];
     for (words, keys) in steps {
         write(&**store, words);
-        assert_eq!(store.stats().unwrap().keys, keys, "after {words}");
+        assert_eq!(store.key_count(), keys, "after {words}");
     }
     store.compact().unwrap();
-    assert_eq!(store.stats().unwrap().keys, 2);
+    assert_eq!(store.key_count(), 2);
     store.reopen();
-    assert_eq!(store.stats().unwrap().keys, 2);
+    assert_eq!(store.key_count(), 2);
 }
 
 fn reading_does_not_grow_the_seqno(store: &dyn KvsEngine) {
@@ -97,7 +98,10 @@ fn stats_are_the_same_after_opening(store: &mut Store) {
         let before = store.stats().unwrap();
         store.reopen();
         let after = store.stats().unwrap();
-        assert_eq!((after.keys, after.live_bytes), (before.keys, before.live_bytes));
+        // An estimate changes with every flush and compaction.
+        if !before.is_estimate {
+            assert_eq!((after.keys, after.live_bytes), (before.keys, before.live_bytes));
+        }
         store.compact().unwrap();
     }
 }
@@ -148,7 +152,7 @@ fn compact_keeps_everything(store: &mut Store) {
             let salt = if i < 250 { 2 } else { 1 };
             assert_eq!(get(&**store, key(i)), some(value(i, 100, salt)), "{i}");
         }
-        assert_eq!(store.stats().unwrap().keys, 500);
+        assert_eq!(store.key_count(), 500);
         store.reopen();
     }
 }
@@ -217,7 +221,7 @@ fn compact_does_not_bring_back_the_dead(store: &mut Store) {
     }
     for _ in 0..3 {
         assert_eq!(store.scan(KeyRange::of(..key(200))).unwrap().count(), 0);
-        assert_eq!(store.stats().unwrap().keys, 100);
+        assert_eq!(store.key_count(), 100);
         store.compact().unwrap();
         store.reopen();
     }
@@ -311,7 +315,7 @@ fn compacting_a_range_does_not_bring_back_the_dead(store: &mut Store) {
         store.compact_range(&KeyRange::of(key(10 * i)..key(10 * i + 10))).unwrap();
         store.reopen();
     }
-    assert_eq!((text(&**store), store.stats().unwrap().keys), ("".into(), 0));
+    assert_eq!((text(&**store), store.key_count()), ("".into(), 0));
 }
 
 fn flush_keeps_everything(store: &mut Store) {
@@ -330,7 +334,7 @@ fn flush_keeps_everything(store: &mut Store) {
     store.flush().unwrap();
     assert!(!store.remove(&key(0)).unwrap());
     store.reopen();
-    assert_eq!(store.stats().unwrap().keys, 99);
+    assert_eq!(store.key_count(), 99);
 }
 
 fn flush_may_be_repeated(store: &mut Store) {

@@ -5,10 +5,12 @@
 
 #![allow(dead_code, unused_macros, reason = "what one test file leaves unused, another uses")]
 
-use crate::common::engines::{BITCASK_TINY, Setup};
+use crate::common::engines::{BITCASK_TINY, LSM_TINY, Setup};
+use kvs::codec::put_varint;
 use kvs::engine::KvsEngine;
 use kvs::engine::bitcask::segment::{Entry, Origin, Scratch};
 use kvs::engine::kind::EngineKind;
+use kvs::engine::lsm::wal;
 use kvs::engine::options::OpenOptions;
 use kvs::engine::{batch, filename};
 use kvs::error::{Error, Result};
@@ -28,10 +30,15 @@ pub(crate) struct Engine {
     settings: Vec<(String, String)>,
 }
 
+/// What keeps an LSM tree from being compacted.
+const UNMERGED: [(&str, &str); 4] =
+    [("level0_tables", "100"), ("level0_slowdown", "1000"), ("level0_stop", "1000"), ("level_bytes", "1GiB")];
+
 /// Makes each function over an engine a test on each engine.
 macro_rules! on_each_engine {
     ($tests:tt) => {
         on_the_engine!(bitcask, $tests);
+        on_the_engine!(lsm, $tests);
     };
 }
 
@@ -50,12 +57,16 @@ macro_rules! on_the_engine {
 
 /// Every engine.
 pub(crate) fn all() -> Vec<Engine> {
-    vec![Engine::bitcask()]
+    vec![Engine::bitcask(), Engine::lsm()]
 }
 
 impl Engine {
     pub(crate) fn bitcask() -> Engine {
         Engine::of(&BITCASK_TINY)
+    }
+
+    pub(crate) fn lsm() -> Engine {
+        Engine::of(&LSM_TINY)
     }
 
     fn of(setup: &Setup) -> Engine {
@@ -80,7 +91,10 @@ impl Engine {
     pub(crate) fn unmerged(&self) -> Engine {
         match self.kind {
             EngineKind::Bitcask => self.with("merge_garbage_ratio", "1"),
-            other => unreachable!("{other}"),
+            EngineKind::Lsm => {
+                UNMERGED.iter().fold(self.clone(), |engine, (name, value)| engine.with(name, value))
+            }
+            EngineKind::Memory => unreachable!("it has no files"),
         }
     }
 
@@ -88,7 +102,8 @@ impl Engine {
     pub(crate) fn with_log_bytes(&self, bytes: u64) -> Engine {
         match self.kind {
             EngineKind::Bitcask => self.with("segment_bytes", &bytes.to_string()),
-            other => unreachable!("{other}"),
+            EngineKind::Lsm => self.with("memtable_bytes", &bytes.to_string()),
+            EngineKind::Memory => unreachable!("it has no files"),
         }
     }
 
@@ -96,7 +111,8 @@ impl Engine {
     pub(crate) fn plain(&self) -> Engine {
         match self.kind {
             EngineKind::Bitcask => self.with("hints", "false"),
-            other => unreachable!("{other}"),
+            EngineKind::Lsm => self.clone(),
+            EngineKind::Memory => unreachable!("it has no files"),
         }
     }
 
@@ -117,7 +133,8 @@ impl Engine {
     pub(crate) fn log_ending(&self) -> &'static str {
         match self.kind {
             EngineKind::Bitcask => ".seg",
-            other => unreachable!("{other}"),
+            EngineKind::Lsm => ".wal",
+            EngineKind::Memory => unreachable!("it has no files"),
         }
     }
 
@@ -125,7 +142,8 @@ impl Engine {
     pub(crate) fn output_ending(&self) -> &'static str {
         match self.kind {
             EngineKind::Bitcask => ".seg",
-            other => unreachable!("{other}"),
+            EngineKind::Lsm => ".sst",
+            EngineKind::Memory => unreachable!("it has no files"),
         }
     }
 
@@ -133,7 +151,8 @@ impl Engine {
     pub(crate) fn data_endings(&self) -> &'static [&'static str] {
         match self.kind {
             EngineKind::Bitcask => &[".seg"],
-            other => unreachable!("{other}"),
+            EngineKind::Lsm => &[".wal", ".sst"],
+            EngineKind::Memory => unreachable!("it has no files"),
         }
     }
 
@@ -159,7 +178,8 @@ impl Engine {
     pub(crate) fn log_name(&self, number: u64) -> String {
         match self.kind {
             EngineKind::Bitcask => filename::segment(number),
-            other => unreachable!("{other}"),
+            EngineKind::Lsm => filename::wal(number),
+            EngineKind::Memory => unreachable!("it has no files"),
         }
     }
 
@@ -167,7 +187,8 @@ impl Engine {
     pub(crate) fn log_cause(&self) -> Cause {
         match self.kind {
             EngineKind::Bitcask => Cause::Log,
-            other => unreachable!("{other}"),
+            EngineKind::Lsm => Cause::Wal,
+            EngineKind::Memory => unreachable!("it has no files"),
         }
     }
 
@@ -182,7 +203,8 @@ impl Engine {
     pub(crate) fn log_header(&self, store_id: u64, number: u64) -> Header {
         let kind = match self.kind {
             EngineKind::Bitcask => Origin::Log.log_kind(),
-            other => unreachable!("{other}"),
+            EngineKind::Lsm => wal::LOG_KIND,
+            EngineKind::Memory => unreachable!("it has no files"),
         };
         Header { store_id, number, kind }
     }
@@ -196,7 +218,15 @@ impl Engine {
                 let (kind, pieces) = entry.encode(&mut scratch);
                 frame::encode(log, header.salt(), offset, (kind, Part::Full), None, &pieces);
             }
-            other => unreachable!("{other}"),
+            EngineKind::Lsm => {
+                let mut batch = batch::WriteBatch::new();
+                batch.set(key, b"");
+                let mut first = Vec::new();
+                put_varint(&mut first, seqno);
+                let kind = (wal::BATCH, Part::Full);
+                frame::encode(log, header.salt(), offset, kind, None, &[&first, batch.as_bytes()]);
+            }
+            EngineKind::Memory => unreachable!("it has no files"),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! its own, and last its identity file: the same store id, since checksums are salted with it.
 
 use crate::engine::bitcask::create::begin_segment;
+use crate::engine::bitcask::index::Index;
 use crate::engine::bitcask::segment::{Segment, Shelf};
 use crate::engine::filename;
 use crate::engine::identity::Identity;
@@ -12,21 +13,22 @@ use crate::engine::manifest::Manifest;
 use crate::error::Result;
 use crate::vfs::dir::Dir;
 use crate::vfs::{Cause, LockMode};
-use std::sync::Arc;
 
-/// Makes a store in `dir` of these sealed segments, which the caller keeps from going away. It gets
-/// the first store's `identity`.
+/// Makes a store in `dir` of the sealed segments that hold only writes before `next_seqno`; the caller
+/// keeps merges out. It gets the first store's `identity`, and an active segment of this number.
 pub(super) fn write(
     shelf: &Shelf,
     dir: &Dir,
-    sealed: &[Arc<Segment>],
+    index: &Index,
     number: u64,
     next_seqno: u64,
     identity: &Identity,
 ) -> Result<()> {
     let _lock = dir.lock(LockMode::Exclusive)?;
     let mut live = Vec::new();
-    for segment in sealed {
+    // None of them is active, and those that were begun since hold nothing that belongs here.
+    let is_older = |segment: &Segment| segment.sealed().is_some_and(|sealed| sealed.last_seqno < next_seqno);
+    for segment in index.view.load().by_age().iter().filter(|segment| is_older(segment)) {
         let name = filename::segment(segment.number);
         shelf.dir.link_or_copy(&name, segment.len(), dir)?;
         // There may be none, and it is never needed. Copied, since hints are written in place.

@@ -107,3 +107,44 @@ impl Reads {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::KvsEngine;
+    use crate::engine::bitcask::Bitcask;
+    use crate::engine::bitcask::options::BitcaskOptions;
+    use crate::engine::explain::Explanation;
+    use crate::engine::options::OpenOptions;
+    use crate::engine::range::KeyRange;
+    use crate::vfs::memory::image::Image;
+    use crate::vfs::memory::{Record, SimDisk};
+    use crate::worker::Schedule;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    fn lines(explained: &Explanation) -> Vec<String> {
+        let line = |step: &super::Step| format!("{}: {}; {} bytes", step.place, step.outcome, step.bytes);
+        explained.steps.iter().map(line).collect()
+    }
+
+    #[test]
+    fn every_place_is_named_with_its_cost() {
+        let disk = Arc::new(SimDisk::from_image(&Image::default(), Record::Off));
+        let open = OpenOptions { disk, schedule: Schedule::Inline, ..OpenOptions::default() };
+        let options = BitcaskOptions { mmap: false, ..BitcaskOptions::default() };
+        let store = Bitcask::open(Path::new("/store"), open, options).unwrap();
+        ["a", "b", "c"].iter().for_each(|key| store.set(key.as_bytes(), b"value").unwrap());
+        store.flush().unwrap();
+        store.set(b"b", b"new").unwrap();
+        assert_eq!(lines(&store.explain_get(b"none").unwrap()), ["keydir: not there; 0 bytes"]);
+        let expected =
+            ["keydir: 15 bytes at 32 of 000001.seg; 0 bytes", "000001.seg: set, one read; 15 bytes"];
+        assert_eq!(lines(&store.explain_get(b"a").unwrap()), expected);
+        let expected = [
+            "keydir: 3 keys in order; 0 bytes",
+            "000001.seg: 2 of the values, a read each; 29 bytes",
+            "000002.seg: 1 of the values, one read; 12 bytes",
+        ];
+        assert_eq!(lines(&store.explain_scan(KeyRange::all(), 9).unwrap()), expected);
+    }
+}

@@ -81,9 +81,20 @@ impl Index {
         }
     }
 
-    /// Shows the write `seqno`, whose record is at `place` in `segment`.
+    /// Shows the write `seqno`, whose record is at `place`: in `active`, or in a segment of the view if
+    /// the log was rotated within the group.
     #[inline]
-    pub fn apply(&self, moments: &Moments, op: &Op<'_>, seqno: u64, place: Place, segment: &Segment) {
+    pub fn apply(&self, moments: &Moments, op: &Op<'_>, seqno: u64, place: Place, active: &Segment) {
+        if u64::from(place.segment) == active.number {
+            return self.apply_in(active, moments, op, seqno, place);
+        }
+        let view = self.view.load();
+        let sealed = view.find(place.segment).expect("written segments are in the view");
+        self.apply_in(sealed, moments, op, seqno, place);
+    }
+
+    #[inline]
+    fn apply_in(&self, segment: &Segment, moments: &Moments, op: &Op<'_>, seqno: u64, place: Place) {
         self.note(moments, op.key(), seqno);
         let old = match op {
             Op::Set(key, _) => {

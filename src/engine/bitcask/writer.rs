@@ -3,9 +3,9 @@
 use crate::engine::batch::WriteBatch;
 use crate::engine::bitcask::keydir::Place;
 use crate::engine::bitcask::recover::FoundActive;
-use crate::engine::bitcask::segment::{Entry, Scratch, Sealed, Segment};
+use crate::engine::bitcask::segment::{Entry, Scratch, Sealed, Segment, SegmentMeta, SegmentState};
 use crate::engine::health::Health;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::record::frame::Part;
 use crate::record::reader::{End, checksum};
 use crate::record::writer::LogWriter;
@@ -47,6 +47,14 @@ impl Active {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Option<Writer>> {
         self.writer.lock()
+    }
+
+    /// Whether writes are taken.
+    pub(super) fn check_writable(&self) -> Result<()> {
+        match &*self.lock() {
+            Some(_) => self.health.check(),
+            None => Err(Error::ReadOnly),
+        }
     }
 
     /// Makes durable what the operating system has, without keeping writers out.
@@ -202,6 +210,15 @@ impl Writer {
             last_seqno: self.last_seqno(),
             purged_upto: 0,
         })
+    }
+
+    /// Ends the log in an orderly way, if it was written; returns what the manifest may then say.
+    pub(super) fn close(&mut self) -> Result<Option<SegmentMeta>> {
+        if !self.was_written() {
+            return Ok(None);
+        }
+        let state = SegmentState::Active { durable: self.log.close()? };
+        Ok(Some(SegmentMeta { state, ..self.segment.meta() }))
     }
 
     /// Whether anything was appended since the store was opened or the segment begun.

@@ -100,6 +100,9 @@ impl Watch for Explanation {
     }
 }
 
+/// What a scan makes of all its sources.
+const MERGED: &str = "merged";
+
 fn memtable_name(index: usize) -> String {
     match index {
         0 => "memtable".into(),
@@ -206,7 +209,7 @@ impl Reads {
         }
         told.steps = cursor.pairs.entries().sources().iter().map(Source::step).collect();
         let outcome = format!("{} pairs; {} entries hidden", told.pairs, cursor.pairs.hidden());
-        told.steps.push(Step { place: "all of them, merged".into(), outcome, ..Step::default() });
+        told.steps.push(Step { place: MERGED.into(), outcome, ..Step::default() });
         Ok(told)
     }
 
@@ -284,14 +287,17 @@ impl Source {
     fn place(&self) -> String {
         match self {
             Source::Memtable(index, _) => memtable_name(*index),
-            Source::Run(cursor) => cursor.table().map_or_else(String::new, |table| table_name(table)),
+            Source::Run(cursor) => cursor.step().place,
         }
     }
 
     /// What it looked at, for people.
     fn step(&self) -> Step {
         match self {
-            Source::Memtable(index, _) => Step { place: memtable_name(*index), ..Step::default() },
+            Source::Memtable(index, _) => {
+                let outcome = "searched".to_string();
+                Step { place: memtable_name(*index), outcome, ..Step::default() }
+            }
             Source::Run(cursor) => cursor.step(),
         }
     }
@@ -415,7 +421,7 @@ impl PinnedCursor {
         let entries = self.pairs.entries();
         match entries.valid() && user_key(entries.key()) == self.pairs.key() {
             true => (Some(seqno(split(entries.key()).1)), entries.sources()[entries.current()].place()),
-            false => (None, String::new()),
+            false => (None, MERGED.into()),
         }
     }
 }

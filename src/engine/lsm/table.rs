@@ -44,29 +44,28 @@ pub mod compress;
 pub mod cursor;
 pub mod filter;
 pub mod format;
+pub mod index;
 pub mod layout;
+pub mod reader;
 pub mod shelf;
 pub mod store;
 #[cfg(test)]
 mod tests;
 
-use crate::codec::Reader;
 use crate::engine::explain::Step;
-use crate::engine::filename;
 use crate::engine::lsm::key::{self, Kind};
-use crate::engine::lsm::table::block::{Block, Found, Target};
+use crate::engine::lsm::table::block::{Block, Target};
 use crate::engine::lsm::table::cache::CachedBlock;
-use crate::engine::lsm::table::compress::decompress;
 use crate::engine::lsm::table::filter::Filter;
-use crate::engine::lsm::table::format::{BadFooter, FOOTER_LEN, FORMAT, Footer, Handle, Properties, Salt};
+use crate::engine::lsm::table::format::{FOOTER_LEN, Footer, Handle, Properties};
+use crate::engine::lsm::table::index::Index;
+use crate::engine::lsm::table::reader::BlockReader;
 use crate::engine::lsm::table::shelf::Shelf;
 use crate::engine::lsm::version::edit::TableMeta;
 use crate::engine::value::Value;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::vfs::Cause;
-use crate::vfs::dir::File;
 use std::cell::Cell;
-use std::cmp::Ordering;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 
@@ -94,13 +93,11 @@ pub enum Lookup {
 /// these stay until the table is closed, so that a get takes neither lock nor hash for them.
 #[derive(Debug)]
 pub struct Table {
-    shelf: Arc<Shelf>,
-    file: File,
     number: u64,
-    salt: Salt,
+    reader: BlockReader,
     footer: Footer,
     properties: Properties,
-    top: CachedBlock,
+    top: Index,
     partitions: Box<[Partition]>,
 }
 
@@ -110,7 +107,7 @@ struct Partition {
     filter_at: Option<Handle>,
     index_at: Handle,
     filter: OnceLock<Filter>,
-    index: OnceLock<CachedBlock>,
+    index: OnceLock<Index>,
 }
 
 /// Told what a get looks at.
@@ -134,38 +131,28 @@ impl Trace for Step {
     }
 }
 
+thread_local! {
+    /// For the key that a search is at.
+    static KEY: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 impl Table {
-    /// Opens table `number`, and checks that it is whole as far as can be seen without its blocks:
-    /// footer, properties, top index. Three reads.
+    /// Opens table `number`, and checks that it is whole as far as can be seen without its other
+    /// blocks: footer, properties, top index. Three reads.
     pub fn open(shelf: &Arc<Shelf>, number: u64, cause: Cause) -> Result<Table> {
-        let file = shelf.dir.open(&filename::table(number), cause)?;
-        let salt = Salt::new(shelf.store_id, number);
-        if shelf.mmap {
-            file.map(file.len());
-        }
-        let mut table = Table {
-            shelf: shelf.clone(),
-            footer: read_footer(&file, salt)?,
-            file,
-            number,
-            salt,
-            properties: Properties::default(),
-            top: Arc::from([]),
-            partitions: Box::default(),
-        };
-        let properties = table.read_block(table.footer.properties)?;
-        let damaged = |at: Handle, reason| table.damaged(at, reason);
-        table.properties = Properties::decode(&properties)
-            .ok_or_else(|| damaged(table.footer.properties, "properties that can not be read"))?;
-        table.top = table.read_block(table.footer.top)?;
-        table.partitions = table.read_top().ok_or_else(|| table.malformed(table.footer.top))?;
+        let (reader, footer) = BlockReader::open(shelf, number, cause)?;
+        let properties = Properties::decode(&reader.read(footer.properties)?);
+        let properties = properties.ok_or_else(|| reader.malformed(footer.properties))?;
+        let top = Index::new(reader.read(footer.top)?, &shelf.order);
+        let top = top.ok_or_else(|| reader.malformed(footer.top))?;
+        let partitions = partitions(&top, reader.end()).ok_or_else(|| reader.malformed(footer.top))?;
         shelf.counters.opens.fetch_add(1, Relaxed);
-        Ok(table)
+        Ok(Table { number, reader, footer, properties, top, partitions })
     }
 
     /// Checks that it is the table that the manifest means, in the store's order.
     pub fn check(&self, meta: &TableMeta) -> Result<()> {
-        let order = self.shelf.order.name();
+        let order = self.shelf().order.name();
         let wrong = if self.len() != meta.len {
             format!("{} bytes; the manifest says {}", self.len(), meta.len)
         } else if self.properties.meta(meta.level, self.len(), self.footer.contents) != *meta {
@@ -175,13 +162,13 @@ impl Table {
         } else {
             return Ok(());
         };
-        Err(self.file.corruption(self.end(), wrong))
+        Err(self.reader.damaged(self.footer_at(), &wrong))
     }
 
     /// What it shares with the other tables of its store.
     #[inline]
     pub fn shelf(&self) -> &Shelf {
-        &self.shelf
+        self.reader.shelf()
     }
 
     /// Its number.
@@ -192,7 +179,7 @@ impl Table {
     /// Its bytes.
     #[expect(clippy::len_without_is_empty, reason = "a size, not a collection")]
     pub fn len(&self) -> u64 {
-        self.end() + FOOTER_LEN as u64
+        self.footer_at().end()
     }
 
     /// What it says of itself.
@@ -200,9 +187,14 @@ impl Table {
         &self.properties
     }
 
-    /// What identifies its contents.
-    pub fn contents(&self) -> u64 {
-        self.footer.contents
+    /// The end of the file, as it was read.
+    pub fn footer(&self) -> &Footer {
+        &self.footer
+    }
+
+    /// Where the footer is.
+    pub fn footer_at(&self) -> Handle {
+        Handle { offset: self.reader.end(), len: FOOTER_LEN as u64 }
     }
 
     /// What a manifest would say of it.
@@ -213,13 +205,13 @@ impl Table {
     /// Bytes of memory that it has for filters and indexes at the moment.
     pub fn memory_bytes(&self) -> usize {
         let of = |part: &Partition| {
-            part.filter.get().map_or(0, Filter::byte_len) + part.index.get().map_or(0, |index| index.len())
+            part.filter.get().map_or(0, Filter::byte_len) + part.index.get().map_or(0, Index::byte_len)
         };
-        size_of_val(&*self.partitions) + self.top.len() + self.partitions.iter().map(of).sum::<usize>()
+        size_of_val(&*self.partitions) + self.top.byte_len() + self.partitions.iter().map(of).sum::<usize>()
     }
 
-    /// The newest entry of `user_key` that is not newer than `at`. `hash` is that of
-    /// [`Shelf::hash`].
+    /// The newest entry of `user_key` that is not newer than `at`. `hash` is what [`Shelf::hash`] says
+    /// of the key.
     #[inline]
     pub fn get(&self, user_key: &[u8], hash: u64, at: u64) -> Result<Lookup> {
         self.lookup(user_key, hash, at, &mut ())
@@ -244,45 +236,26 @@ impl Table {
                 return Ok(Lookup::Filtered);
             }
         }
-        let index = self.index_traced(part, trace)?;
-        let entry = self.seek_index(part, index, target)?;
-        let handle = self.data_handle(part, index, entry)?;
+        let entry = self.seek_index(part, target, trace)?;
+        let handle = self.data_handle(part, entry)?;
         let (block, was_cached) = self.block(handle)?;
         trace.block(handle.len, was_cached);
-        let found = KEY.with(|cell| {
-            let mut key = cell.take();
-            let found = self.find(&block, target, &mut key);
-            cell.set(key);
-            found.ok_or_else(|| self.malformed(handle))
-        })?;
+        let found = self.find(&block, target).ok_or_else(|| self.reader.malformed(handle))?;
         if filter.is_some() && found == Lookup::Absent {
-            self.shelf.counters.false_positives.fetch_add(1, Relaxed);
+            self.shelf().counters.false_positives.fetch_add(1, Relaxed);
         }
         Ok(found)
     }
 
     /// Looks for the target in its block; `None` if the block is malformed.
-    fn find(&self, block: &CachedBlock, target: Target<'_>, key: &mut Vec<u8>) -> Option<Lookup> {
+    fn find(&self, block: &CachedBlock, target: Target<'_>) -> Option<Lookup> {
         let block = Block::new(block)?;
-        let Found::At(_, entry) = block.seek(&self.shelf.order, target, key)? else {
-            return Some(Lookup::Absent);
-        };
-        let (user_key, trailer) = key::split(key);
-        if self.shelf.order.compare(user_key, target.user_key) != Ordering::Equal {
-            return Some(Lookup::Absent);
-        }
+        let mut key = KEY.take();
+        let found = block.find(&self.shelf().order, target, &mut key);
+        KEY.set(key);
+        let Some((entry, trailer)) = found? else { return Some(Lookup::Absent) };
         let value = Value::from(block.value(&entry)?);
         Some(Lookup::Found { seqno: key::seqno(trailer), kind: Kind::of(trailer)?, value })
-    }
-
-    /// The end of the file, as it was read.
-    pub fn footer(&self) -> &Footer {
-        &self.footer
-    }
-
-    /// Where its checksums begin.
-    pub(crate) fn salt(&self) -> Salt {
-        self.salt
     }
 
     /// Partitions.
@@ -290,28 +263,53 @@ impl Table {
         self.partitions.len()
     }
 
+    /// Data blocks of a partition.
+    pub(crate) fn blocks_in(&self, part: usize) -> Result<usize> {
+        Ok(self.index(part, &mut ())?.len())
+    }
+
     /// The partition that holds the first entry that is not below `target`; their number if none does.
     #[inline]
-    pub(crate) fn seek_partition(&self, target: Target<'_>) -> Result<usize> {
-        let found = Block::new(&self.top).and_then(|top| top.lower_bound(&self.shelf.order, target));
-        found.ok_or_else(|| self.malformed(self.footer.top))
+    fn seek_partition(&self, target: Target<'_>) -> Result<usize> {
+        let found = self.top.seek(&self.shelf().order, target);
+        found.ok_or_else(|| self.reader.malformed(self.footer.top))
     }
 
-    /// The index of a partition.
+    /// Partition and data block that hold the first entry that is not below `target`, if one does. It
+    /// may be the first of the block behind.
+    pub(crate) fn seek_block(&self, target: Target<'_>) -> Result<Option<(usize, usize)>> {
+        let part = self.seek_partition(target)?;
+        if part == self.partitions.len() {
+            return Ok(None);
+        }
+        Ok(Some((part, self.seek_index(part, target, &mut ())?)))
+    }
+
+    /// Which data block of a partition is the target's. There is one: the top index says so.
     #[inline]
-    pub(crate) fn index(&self, part: usize) -> Result<&CachedBlock> {
-        self.index_traced(part, &mut ())
+    fn seek_index(&self, part: usize, target: Target<'_>, trace: &mut impl Trace) -> Result<usize> {
+        let index = self.index(part, trace)?;
+        let found = index.seek(&self.shelf().order, target).filter(|&entry| entry < index.len());
+        found.ok_or_else(|| self.reader.malformed(self.partitions[part].index_at))
+    }
+
+    /// Where data block `entry` of a partition is.
+    #[inline]
+    pub(crate) fn data_handle(&self, part: usize, entry: usize) -> Result<Handle> {
+        let handle = self.index(part, &mut ())?.handle(entry, self.reader.end());
+        handle.ok_or_else(|| self.reader.malformed(self.partitions[part].index_at))
     }
 
     #[inline]
-    fn index_traced(&self, part: usize, trace: &mut impl Trace) -> Result<&CachedBlock> {
+    fn index(&self, part: usize, trace: &mut impl Trace) -> Result<&Index> {
         let partition = &self.partitions[part];
         match partition.index.get() {
             Some(index) => Ok(index),
             None => {
-                let index = self.read_block(partition.index_at)?;
-                Block::new(&index).ok_or_else(|| self.malformed(partition.index_at))?;
-                trace.block(partition.index_at.len, false);
+                let index_at = partition.index_at;
+                let index = Index::new(self.reader.read(index_at)?, &self.shelf().order);
+                let index = index.ok_or_else(|| self.reader.malformed(index_at))?;
+                trace.block(index_at.len, false);
                 Ok(partition.index.get_or_init(|| index))
             }
         }
@@ -324,33 +322,18 @@ impl Table {
         match partition.filter.get() {
             Some(filter) => Ok(Some(filter)),
             None => {
-                let bytes = self.read_block(filter_at)?;
-                let filter = Filter::decode(&bytes).ok_or_else(|| self.malformed(filter_at))?;
+                let filter = Filter::decode(&self.reader.read(filter_at)?);
+                let filter = filter.ok_or_else(|| self.reader.malformed(filter_at))?;
                 trace.block(filter_at.len, false);
                 Ok(Some(partition.filter.get_or_init(|| filter)))
             }
         }
     }
 
-    /// Which data block of a partition holds the first entry that is not below `target`. There is one:
-    /// the top index says so.
+    /// A block, if it is in the cache.
     #[inline]
-    pub(crate) fn seek_index(&self, part: usize, index: &CachedBlock, target: Target<'_>) -> Result<usize> {
-        let found = Block::new(index).and_then(|index| {
-            let entry = index.lower_bound(&self.shelf.order, target)?;
-            (entry < index.restarts()).then_some(entry)
-        });
-        found.ok_or_else(|| self.malformed(self.partitions[part].index_at))
-    }
-
-    /// Where data block `entry` of a partition is.
-    #[inline]
-    pub(crate) fn data_handle(&self, part: usize, index: &CachedBlock, entry: usize) -> Result<Handle> {
-        let found = Block::new(index).and_then(|index| {
-            let (_, entry) = index.key_at_restart(entry)?;
-            Handle::decode(&mut Reader::new(index.value(&entry)?), self.end())
-        });
-        found.ok_or_else(|| self.malformed(self.partitions[part].index_at))
+    pub(crate) fn cached(&self, handle: Handle) -> Option<CachedBlock> {
+        self.shelf().cache.get(self.number, handle.offset)
     }
 
     /// A block from the cache, or read and put there; and whether it was there.
@@ -359,132 +342,30 @@ impl Table {
         match self.cached(handle) {
             Some(block) => Ok((block, true)),
             None => {
-                let block = self.read_block(handle)?;
-                self.shelf.cache.insert(self.number, handle.offset, &block);
+                let block = self.reader.read(handle)?;
+                self.shelf().cache.insert(self.number, handle.offset, &block);
                 Ok((block, false))
             }
         }
     }
 
-    /// A block, if it is in the cache.
-    #[inline]
-    pub(crate) fn cached(&self, handle: Handle) -> Option<CachedBlock> {
-        self.shelf.cache.get(self.number, handle.offset)
+    /// Who reads its blocks past the cache.
+    pub(crate) fn reader(&self) -> &BlockReader {
+        &self.reader
     }
+}
 
-    /// Fills `buf` with what stands at `offset`, unverified. By a call, mapped or not: the system then
-    /// reads ahead too.
-    pub(crate) fn read_ahead(&self, buf: &mut [u8], offset: u64) -> Result<()> {
-        self.shelf.counters.bytes_read.fetch_add(buf.len() as u64, Relaxed);
-        self.file.read_exact_at(buf, offset)
-    }
-
-    /// Reads and verifies a block, past the cache.
-    pub(crate) fn read_block(&self, handle: Handle) -> Result<CachedBlock> {
-        let len = handle.len as usize;
-        self.shelf.counters.count_read(handle.len);
-        if let Some(bytes) = self.file.mapped(handle.offset, len) {
-            return self.unfold(bytes, handle);
-        }
-        SCRATCH.with(|cell| {
-            let mut scratch = cell.take();
-            if scratch.len() < len {
-                scratch.resize(len, 0);
-            }
-            let bytes = &mut scratch[..len];
-            let block =
-                self.file.read_exact_at(bytes, handle.offset).and_then(|()| self.unfold(bytes, handle));
-            if scratch.len() <= MAX_SCRATCH {
-                cell.set(scratch);
-            }
-            block
-        })
-    }
-
-    /// The block in bytes that were read from its place.
-    fn unfold(&self, bytes: &[u8], handle: Handle) -> Result<CachedBlock> {
-        let mut plain = Vec::new();
-        match self.unseal(bytes, handle, &mut plain)? {
-            Some(body) => Ok(Arc::from(body)),
-            None => Ok(Arc::from(plain)),
-        }
-    }
-
-    /// Verifies a block. Returns its body where it lies, or, if it is compressed, puts it into `plain`.
-    #[inline]
-    pub(crate) fn unseal<'a>(
-        &self,
-        bytes: &'a [u8],
-        handle: Handle,
-        plain: &mut Vec<u8>,
-    ) -> Result<Option<&'a [u8]>> {
-        use crate::engine::lsm::options::Compression;
-        let damaged = |reason| self.damaged(handle, reason);
-        let sealed = format::unseal(bytes, self.salt, handle.offset).map_err(damaged)?;
-        match sealed.compression {
-            Compression::None => Ok(Some(sealed.body)),
-            how => decompress(how, sealed.body, plain).map(|()| None).map_err(damaged),
-        }
-    }
-
-    /// Where the blocks end: where the footer is.
-    pub(crate) fn end(&self) -> u64 {
-        self.footer.top.end()
-    }
-
-    /// Damage at a block.
-    pub(crate) fn damaged(&self, at: Handle, reason: &str) -> Error {
-        self.file.corruption(at.offset, reason)
-    }
-
-    /// A block whose checksum is right, and which says what can not be.
-    pub(crate) fn malformed(&self, at: Handle) -> Error {
-        self.damaged(at, "a block that is whole and yet makes no sense")
-    }
-
-    /// Reads the top index.
-    fn read_top(&self) -> Option<Box<[Partition]>> {
-        let top = Block::new(&self.top)?;
-        let read = |i| {
-            let mut reader = Reader::new(top.value(&top.key_at_restart(i)?.1)?);
-            let index_at = Handle::decode(&mut reader, self.end())?;
-            let filter = Handle { offset: reader.varint()?, len: reader.varint()? };
-            let filter_at = match filter.len {
-                0 => None,
-                _ => Some(filter.within(self.end())?),
-            };
-            let (filter, index) = Default::default();
-            Some(Partition { filter_at, index_at, filter, index })
+/// What the top index says; `None` if it makes no sense.
+fn partitions(top: &Index, end: u64) -> Option<Box<[Partition]>> {
+    let read = |i| {
+        let mut numbers = top.value(i)?;
+        let index_at = Handle::decode(&mut numbers, end)?;
+        let filter = Handle { offset: numbers.varint()?, len: numbers.varint()? };
+        let filter_at = match filter.len {
+            0 => None,
+            _ => Some(filter.within(end)?),
         };
-        (0..top.restarts()).map(read).collect()
-    }
-}
-
-/// A buffer for reading that is larger than this is not kept.
-const MAX_SCRATCH: usize = 1 << 20;
-
-thread_local! {
-    /// For the key that a search is at.
-    static KEY: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-    /// For blocks on their way from the disk.
-    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-/// Reads the footer. The top index stands right before it: so the file has no byte that no checksum
-/// covers.
-fn read_footer(file: &File, salt: Salt) -> Result<Footer> {
-    let too_short = || file.corruption(file.len(), "too short for a table");
-    let end = file.len().checked_sub(FOOTER_LEN as u64).ok_or_else(too_short)?;
-    let mut bytes = [0; FOOTER_LEN];
-    file.read_exact_at(&mut bytes, end)?;
-    let footer = Footer::decode(&bytes, salt, end).map_err(|bad| match bad {
-        BadFooter::Damaged(reason) => file.corruption(end, reason),
-        BadFooter::Unknown(found) => {
-            Error::UnknownFormat { path: file.path().to_path_buf(), found, known: FORMAT }
-        }
-    })?;
-    if footer.top.end() != end {
-        return Err(file.corruption(end, "the top index does not end where the footer begins"));
-    }
-    Ok(footer)
+        Some(Partition { filter_at, index_at, filter: OnceLock::new(), index: OnceLock::new() })
+    };
+    (0..top.len()).map(read).collect()
 }

@@ -215,6 +215,7 @@ fn properties(text: &mut Text<'_>, at: u64, body: &[u8]) -> Result<Option<String
     let mut rows = Rows { text, at, rest: Reader::new(body) };
     rows.u64("entries", "tombstones included")?;
     rows.u64("tombstones", "of these")?;
+    rows.u64("older", "behind a newer entry of their key")?;
     rows.u64("raw_bytes", "of keys and values, as set")?;
     rows.u64("block_bytes", "of data blocks, unfolded")?;
     rows.u64("first_seqno", "no entry is older")?;

@@ -95,6 +95,7 @@ impl Verifier {
                 (said.last_seqno != meta.last_seqno, "highest sequence number"),
                 (said.entries != meta.entries, "entries"),
                 (said.tombstones != meta.tombstones, "tombstones"),
+                (said.older != meta.older, "older entries"),
             ];
             let what = what.iter().find(|(differs, _)| *differs).map_or("bytes", |(_, what)| what);
             let reason = format!("not the table that the manifest means: other {what}");
@@ -154,6 +155,9 @@ impl Found {
             let counted = &mut self.counted;
             counted.entries += 1;
             counted.tombstones += u64::from(What::of(trailer) == Some(What::Remove));
+            let is_first = self.last.is_empty();
+            counted.older +=
+                u64::from(!is_first && self.order.compare(key::user_key(&self.last), user_key).is_eq());
             counted.raw_bytes += (user_key.len() + opened.value(entry).len()) as u64;
             counted.first_seqno = counted.first_seqno.min(key::seqno(trailer));
             counted.last_seqno = counted.last_seqno.max(key::seqno(trailer));
@@ -227,11 +231,12 @@ impl Found {
 
     /// What the properties say that is not so.
     fn difference(&self, said: &Properties) -> Option<&'static str> {
-        let Properties { entries, tombstones, raw_bytes, first_seqno, last_seqno, .. } = self.counted;
+        let Properties { entries, tombstones, older, raw_bytes, first_seqno, last_seqno, .. } = self.counted;
         let has_filters = self.parts.iter().any(|(_, _, filter)| filter.is_some());
         let differs = [
             (said.entries != entries, "other entries"),
             (said.tombstones != tombstones, "other tombstones"),
+            (said.older != older, "other older entries"),
             (said.raw_bytes != raw_bytes, "other bytes of keys and values"),
             (said.first_seqno != first_seqno, "another lowest sequence number"),
             (said.last_seqno != last_seqno, "another highest sequence number"),

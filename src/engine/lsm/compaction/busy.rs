@@ -86,8 +86,8 @@ impl Busy {
         self.holds(table) && self.jobs.iter().any(|job| job.going.contains(&table.number))
     }
 
-    /// Whether keys may go from one level to another now. Not for two levels that are not there: an
-    /// input that is loaded straight into `output_level` goes there from level 0.
+    /// Whether keys may go from one level to another now. A table that is loaded straight into a level
+    /// comes from level 0.
     pub fn lets_pass(&self, level: u8, output_level: u8, span: &Span<'_>, order: &Order) -> bool {
         let meets = |job: &Job| {
             let (ours, theirs) = (output_level, job.output_level);

@@ -122,6 +122,7 @@ mod tests {
             last_seqno: 1,
             entries: 2,
             tombstones: 0,
+            older: 0,
             raw_bytes: len,
         };
         Arc::new(TableFile::without_file(1, meta))

@@ -78,7 +78,7 @@ impl<'a> Picker<'a> {
             0 => self.pick_level0(base_level, Reason::Range, wanted),
             _ => self.pick_run(level, Reason::Range, wanted),
         };
-        let purge = || self.pick_tombstones(settled, |table| table.meta.tombstones > 0 && wanted(table));
+        let purge = || self.pick_tombstones(settled, |table| wanted(table));
         (0..last.max(1)).find_map(lower).or_else(purge)
     }
 
@@ -143,14 +143,16 @@ impl<'a> Picker<'a> {
         None
     }
 
-    /// A table at the bottom of its keys whose tombstones can all go, rewritten in its own level.
+    /// A table at the bottom of its keys whose tombstones and older entries can all go, rewritten in its
+    /// own level.
     pub(super) fn pick_tombstones(
         &self,
         settled: u64,
         wanted: impl Fn(&TableFile) -> bool,
     ) -> Option<Compaction> {
         let may_go = |table: &&Arc<TableFile>| {
-            table.meta.tombstones > 0 && table.meta.last_seqno <= settled && wanted(table)
+            let needless = table.meta.tombstones.saturating_add(table.meta.older);
+            needless > 0 && table.meta.last_seqno <= settled && wanted(table)
         };
         (1..=BOTTOM).rev().find_map(|level| {
             let tables = self.version.levels[usize::from(level)].iter().filter(may_go);
@@ -263,9 +265,10 @@ impl<'a> Picker<'a> {
 
 type Inputs = (Vec<Arc<TableFile>>, Vec<Arc<TableFile>>);
 
-/// Whether a tenth of the entries or more are tombstones.
+/// Whether a tenth of the entries or more are tombstones, or stand behind newer ones of their keys.
 pub(super) fn has_many_tombstones(meta: &TableMeta) -> bool {
-    meta.tombstones > 0 && meta.tombstones.saturating_mul(10) >= meta.entries
+    let needless = meta.tombstones.saturating_add(meta.older);
+    needless > 0 && needless.saturating_mul(10) >= meta.entries
 }
 
 /// What a table counts as when tables are compared: its bytes, more the more of it are tombstones.
@@ -304,6 +307,7 @@ mod tests {
                 last_seqno: number,
                 entries: 10,
                 tombstones,
+                older: 0,
                 raw_bytes: len,
             };
             Arc::new(TableFile::without_file(number, meta))

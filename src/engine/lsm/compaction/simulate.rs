@@ -165,8 +165,12 @@ impl Simulation {
         self.snapshot = None;
     }
 
-    /// Starts compactions while some may, and ends one if others wait for a place.
+    /// What happens between two flushes: compactions that still ran end, then all that is needed is
+    /// done, but for those that run side by side with the last.
     pub fn work(&mut self) {
+        while !self.jobs.is_empty() {
+            self.finish_one();
+        }
         self.start_all(self.setting.rest == Rest::Always);
         while self.jobs.len() >= self.setting.jobs {
             self.finish_one();
@@ -350,6 +354,7 @@ impl Simulation {
             last_seqno: seqnos().max().unwrap_or(0),
             entries: entries.len() as u64,
             tombstones: entries.iter().filter(|entry| entry.kind == Kind::Remove).count() as u64,
+            older: entries.windows(2).filter(|pair| pair[0].key == pair[1].key).count() as u64,
             raw_bytes: len,
         };
         self.tables.insert(number, entries.into());
@@ -418,9 +423,14 @@ mod tests {
             let setting = random_setting(seed);
             let mut tree = Simulation::new(setting, seed);
             let keys = 20 + tree.random(600);
+            let (mut from, mut width) = (0, keys);
             for step in 0..3_000 {
-                let narrow = tree.random(4) == 0;
-                let key = if narrow { step % keys } else { tree.random(keys) };
+                // For a while all keys are from one neighbourhood, so that tables are narrow and wide.
+                if tree.random(30) == 0 {
+                    (from, width) = (tree.random(keys), 1 + tree.random(keys));
+                    width = if tree.random(3) == 0 { width } else { 1 + width / 20 };
+                }
+                let key = (from + tree.random(width)) % keys;
                 let kind = if tree.random(5) == 0 { Kind::Remove } else { Kind::Set };
                 tree.write(key, kind);
                 match tree.random(400) {

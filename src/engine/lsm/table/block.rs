@@ -11,7 +11,7 @@
 
 use crate::codec::{self, Reader};
 use crate::engine::lsm::comparator::Order;
-use crate::engine::lsm::key;
+use crate::engine::lsm::key::{self, TRAILER_LEN};
 use std::cmp::Ordering;
 use std::ops::Range;
 
@@ -95,7 +95,7 @@ impl BlockBuilder {
 
 /// Bytes that both begin with.
 #[inline]
-fn common_prefix(a: &[u8], b: &[u8]) -> usize {
+pub fn common_prefix(a: &[u8], b: &[u8]) -> usize {
     let mut shared = 0;
     for (a, b) in a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0) {
         let differing = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
@@ -230,31 +230,24 @@ impl<'a> Block<'a> {
         (entry.shared == 0 && key::is_valid(key)).then_some((key, entry))
     }
 
-    /// The first of the restart points in whose key `is_below` says no; their number if there is none.
+    /// The last restart point whose key is below `target`, or the first one.
     #[inline]
-    fn partition(&self, is_below: impl Fn(&[u8]) -> bool) -> Option<usize> {
+    fn seek_restart(&self, order: &Order, target: Target<'_>) -> Option<usize> {
         let (mut low, mut high) = (0, self.restarts());
         while low < high {
             let middle = low.midpoint(high);
-            match is_below(self.key_at_restart(middle)?.0) {
+            match target.is_above(order, self.key_at_restart(middle)?.0) {
                 true => low = middle + 1,
                 false => high = middle,
             }
         }
-        Some(low)
-    }
-
-    /// In an index: which entry is the first that is not below `target`; their number if all are below.
-    #[inline]
-    pub fn lower_bound(&self, order: &Order, target: Target<'_>) -> Option<usize> {
-        self.partition(|key| target.is_above(order, key))
+        self.restart(low.saturating_sub(1))
     }
 
     /// The first entry that is not below `target`; its key is in `key` then.
     #[inline]
     pub fn seek(&self, order: &Order, target: Target<'_>, key: &mut Vec<u8>) -> Option<Found> {
-        let after = self.partition(|key| target.is_above(order, key))?;
-        let mut at = self.restart(after.saturating_sub(1))?;
+        let mut at = self.seek_restart(order, target)?;
         key.clear();
         while at < self.end {
             let entry = self.entry(at)?;
@@ -265,6 +258,66 @@ impl<'a> Block<'a> {
             at = entry.next;
         }
         Some(Found::End)
+    }
+
+    /// The first entry that is not below `target`, if it is one of the target's user key, and its
+    /// trailer. `key` is room for a key.
+    #[inline]
+    pub fn find(&self, order: &Order, target: Target<'_>, key: &mut Vec<u8>) -> Option<Option<(Entry, u64)>> {
+        if order.is_bytewise()
+            && let Some(answer) = self.find_bytewise(target)?
+        {
+            return Some(answer);
+        }
+        let Found::At(_, entry) = self.seek(order, target, key)? else { return Some(None) };
+        let (user_key, trailer) = key::split(key);
+        let is_same = order.compare(user_key, target.user_key) == Ordering::Equal;
+        Some(is_same.then_some((entry, trailer)))
+    }
+
+    /// [`Block::find`] without putting keys together. `Some(None)`: it can not tell.
+    ///
+    /// It keeps how many bytes the user key before has in common with the target (`matched`). That key
+    /// is below the target, so of the entry behind it:
+    ///
+    /// 1. What it shares beyond `matched` includes the byte in which the key before is below the target.
+    ///    So the entry is below too: nothing need be looked at.
+    /// 2. If it shares no more than `matched`, that part is the target's own: only its suffix is compared.
+    ///
+    /// The first does not hold if the key before ends at `matched`: what is shared beyond are bytes of a
+    /// trailer. That is where it can not tell: rare, but in the versions of the very key.
+    #[inline]
+    fn find_bytewise(&self, target: Target<'_>) -> Option<Option<Option<(Entry, u64)>>> {
+        let mut at = self.seek_restart(&Order::Bytewise, target)?;
+        let (mut matched, mut last_len) = (0, 0);
+        while at < self.end {
+            let entry = self.entry(at)?;
+            at = entry.next;
+            let len = (entry.shared + entry.value - entry.suffix).checked_sub(TRAILER_LEN)?;
+            if entry.shared > matched {
+                if matched >= last_len {
+                    return Some(None);
+                }
+                last_len = len;
+                continue;
+            }
+            let suffix = self.bytes.get(entry.suffix..entry.value)?;
+            let (own, rest) =
+                (suffix.get(..len.checked_sub(entry.shared)?)?, &target.user_key[entry.shared..]);
+            let common = common_prefix(own, rest);
+            match own.get(common).cmp(&rest.get(common)) {
+                Ordering::Less => {}
+                Ordering::Greater => return Some(Some(None)),
+                Ordering::Equal => {
+                    let trailer = u64::from_le_bytes(*suffix.last_chunk()?);
+                    if trailer <= target.trailer {
+                        return Some(Some(Some((entry, trailer))));
+                    }
+                }
+            }
+            (matched, last_len) = (entry.shared + common, len);
+        }
+        Some(Some(None))
     }
 }
 

@@ -10,7 +10,6 @@
 //! has to be removed when a table goes: the hand finds it.
 
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -213,11 +212,10 @@ impl Shard {
         self.hand = place;
         if let Some(moved) = self.ring.get(place) {
             let (id, old) = (moved.id, self.ring.len());
-            let ring = &self.ring;
-            let mapped =
-                self.map.entry(id.hash(), |&at| at as usize == old, |&at| ring[at as usize].id.hash());
-            if let Entry::Occupied(mut entry) = mapped {
-                *entry.get_mut() = place as u32;
+            // Found, not entered: an entry may make the map grow, and that would ask for the hash of the
+            // place that is no more.
+            if let Some(mapped) = self.map.find_mut(id.hash(), |&at| at as usize == old) {
+                *mapped = place as u32;
             }
         }
     }

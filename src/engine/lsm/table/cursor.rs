@@ -63,6 +63,19 @@ pub struct TableCursor {
     run: u32,
     /// Bytes to read ahead next.
     ahead: u64,
+    /// What it read so far.
+    looked: Looked,
+}
+
+/// What a cursor read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// Data blocks that it came to.
+    pub blocks: u64,
+    /// Of these, such as were in the cache.
+    pub cached: u64,
+    /// Their bytes, as they lie in the file.
+    pub bytes: u64,
 }
 
 /// Where the bytes of the current block are.
@@ -105,7 +118,13 @@ impl TableCursor {
             plain: Vec::new(),
             run: 0,
             ahead: FIRST_AHEAD,
+            looked: Looked::default(),
         }
+    }
+
+    /// What it read so far.
+    pub fn looked(&self) -> Looked {
+        self.looked
     }
 
     /// The table.
@@ -133,14 +152,14 @@ impl TableCursor {
     fn malformed(&mut self) -> Error {
         self.is_valid = false;
         match self.handle() {
-            Ok(handle) => self.table.malformed(handle),
+            Ok(handle) => self.table.reader().malformed(handle),
             Err(error) => error,
         }
     }
 
     /// Where the current block is.
     fn handle(&self) -> Result<Handle> {
-        self.table.data_handle(self.part, self.table.index(self.part)?, self.entry)
+        self.table.data_handle(self.part, self.entry)
     }
 
     /// Makes a block the current one. Where in it the cursor stands is open.
@@ -153,12 +172,14 @@ impl TableCursor {
         (self.part, self.entry) = (part, entry);
         self.place = Place::Nowhere;
         let handle = self.handle()?;
+        self.looked.blocks += 1;
+        self.looked.bytes += handle.len;
         self.place = self.fetch(handle)?;
         match Block::new(self.bytes()).map(|block| block.end()) {
             Some(end) => self.end = end,
             None => {
                 self.place = Place::Nowhere;
-                return Err(self.table.malformed(handle));
+                return Err(self.table.reader().malformed(handle));
             }
         }
         Ok(())
@@ -170,14 +191,17 @@ impl TableCursor {
         }
         if self.access == Access::Point {
             if self.run < RUN {
-                return Ok(Place::Cached(self.table.block(handle)?.0));
+                let (block, was_cached) = self.table.block(handle)?;
+                self.looked.cached += u64::from(was_cached);
+                return Ok(Place::Cached(block));
             }
             if let Some(block) = self.table.cached(handle) {
+                self.looked.cached += 1;
                 return Ok(Place::Cached(block));
             }
         } else if self.run == 0 {
             // One block, as far as is known.
-            return Ok(Place::Cached(self.table.read_block(handle)?));
+            return Ok(Place::Cached(self.table.reader().read(handle)?));
         }
         self.fill_window(handle)?;
         self.fetch_from_window(handle)
@@ -185,14 +209,14 @@ impl TableCursor {
 
     /// Reads the block, and what follows it.
     fn fill_window(&mut self, handle: Handle) -> Result<()> {
-        let want = self.ahead.max(handle.len).min(self.table.end() - handle.offset);
+        let want = self.ahead.max(handle.len).min(self.table.reader().end() - handle.offset);
         self.ahead = (2 * self.ahead).min(MAX_AHEAD);
         // Nothing is in it until it is read whole.
         self.window_at = 0..0;
         if self.window.len() < want as usize {
             self.window.resize(want as usize, 0);
         }
-        self.table.read_ahead(&mut self.window[..want as usize], handle.offset)?;
+        self.table.reader().read_ahead(&mut self.window[..want as usize], handle.offset)?;
         self.window_at = handle.offset..handle.offset + want;
         Ok(())
     }
@@ -200,7 +224,7 @@ impl TableCursor {
     fn fetch_from_window(&mut self, handle: Handle) -> Result<Place> {
         let start = (handle.offset - self.window_at.start) as usize;
         let bytes = &self.window[start..start + handle.len as usize];
-        Ok(match self.table.unseal(bytes, handle, &mut self.plain)? {
+        Ok(match self.table.reader().unseal(bytes, handle, &mut self.plain)? {
             Some(body) => Place::Window(start..start + body.len()),
             None => Place::Plain,
         })
@@ -210,7 +234,7 @@ impl TableCursor {
     fn next_block(&mut self) -> Result<()> {
         let (mut part, mut entry) = (self.part, self.entry + 1);
         self.is_valid = false;
-        if entry == self.blocks_in(part)? {
+        if entry == self.table.blocks_in(part)? {
             (part, entry) = (part + 1, 0);
         }
         if part == self.table.partition_count() {
@@ -231,15 +255,11 @@ impl TableCursor {
                 return Ok(());
             }
             part -= 1;
-            entry = self.blocks_in(part)?;
+            entry = self.table.blocks_in(part)?;
         }
         self.load(part, entry - 1)?;
         self.at = self.end;
         self.step_back()
-    }
-
-    fn blocks_in(&self, part: usize) -> Result<usize> {
-        Ok(Block::new(self.table.index(part)?).map_or(0, |index| index.restarts()))
     }
 
     fn first_in_block(&mut self) -> Result<()> {
@@ -330,11 +350,7 @@ impl TableCursor {
 
     fn try_seek(&mut self, target: &[u8]) -> Result<()> {
         let target = Target::of(target);
-        let part = self.table.seek_partition(target)?;
-        if part == self.table.partition_count() {
-            return Ok(());
-        }
-        let entry = self.table.seek_index(part, self.table.index(part)?, target)?;
+        let Some((part, entry)) = self.table.seek_block(target)? else { return Ok(()) };
         self.load(part, entry)?;
         let mut key = std::mem::take(&mut self.key);
         let found = self.block().seek(&self.table.shelf().order, target, &mut key);
@@ -366,7 +382,7 @@ impl EntryCursor for TableCursor {
     fn seek_to_last(&mut self) -> Result<()> {
         self.begin();
         let part = self.table.partition_count() - 1;
-        let entry = self.blocks_in(part)? - 1;
+        let entry = self.table.blocks_in(part)? - 1;
         self.load(part, entry)?;
         self.at = self.end;
         self.step_back()

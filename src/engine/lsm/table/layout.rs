@@ -7,7 +7,7 @@ use crate::engine::lsm::options::Compression;
 use crate::engine::lsm::table::Table;
 use crate::engine::lsm::table::block::{Block, Target};
 use crate::engine::lsm::table::filter::Filter;
-use crate::engine::lsm::table::format::{self, FOOTER_LEN, Footer, Handle, Properties};
+use crate::engine::lsm::table::format::{self, Footer, Handle, Properties};
 use crate::error::{Error, Result};
 use std::cmp::Ordering;
 use xxhash_rust::xxh3::Xxh3;
@@ -107,11 +107,10 @@ pub enum Content {
 impl Table {
     /// Every part of the file that can be found.
     pub fn layout(&self) -> Layout {
-        let footer = Handle { offset: self.end(), len: FOOTER_LEN as u64 };
         let top = Region { kind: RegionKind::Top, at: self.footer().top };
         let properties = Region { kind: RegionKind::Properties, at: self.footer().properties };
         let mut layout = Layout {
-            regions: vec![top, properties, Region { kind: RegionKind::Footer, at: footer }],
+            regions: vec![top, properties, Region { kind: RegionKind::Footer, at: self.footer_at() }],
             damage: Vec::new(),
         };
         match self.decode(top).map(|top| top.content) {
@@ -126,23 +125,24 @@ impl Table {
     /// Reads one part of the file, verifies it, and takes it apart.
     pub fn decode(&self, region: Region) -> Result<Decoded> {
         let mut bytes = vec![0; region.at.len as usize];
-        self.read_ahead(&mut bytes, region.at.offset)?;
+        self.reader().read_ahead(&mut bytes, region.at.offset)?;
         if region.kind == RegionKind::Footer {
-            let content = Content::Footer(*self.footer());
+            let content = Content::Footer(self.reader().footer()?);
             let (compression, checksum) = (Compression::None, 0);
             return Ok(Decoded { compression, checksum, plain: bytes, restarts: 0, content });
         }
         let mut plain = Vec::new();
-        if let Some(body) = self.unseal(&bytes, region.at, &mut plain)? {
+        if let Some(body) = self.reader().unseal(&bytes, region.at, &mut plain)? {
             plain.extend_from_slice(body);
         }
-        let sealed = format::unseal(&bytes, self.salt(), region.at.offset);
-        let sealed = sealed.map_err(|reason| self.damaged(region.at, reason))?;
+        let sealed = format::unseal(&bytes, self.reader().salt(), region.at.offset);
+        let sealed = sealed.map_err(|reason| self.reader().damaged(region.at, reason))?;
         let restarts = match region.kind {
             RegionKind::Filter | RegionKind::Properties => 0,
             _ => Block::new(&plain).map_or(0, |block| block.restarts()),
         };
-        let content = content(region.kind, &plain, self.end()).ok_or_else(|| self.malformed(region.at))?;
+        let content = content(region.kind, &plain, self.reader().end())
+            .ok_or_else(|| self.reader().malformed(region.at))?;
         let (compression, checksum) = (sealed.compression, sealed.checksum);
         Ok(Decoded { compression, checksum, plain, restarts, content })
     }
@@ -217,6 +217,7 @@ fn entries(plain: &[u8]) -> Option<Vec<StoredEntry>> {
 struct Found {
     entries: u64,
     tombstones: u64,
+    older: u64,
     raw_bytes: u64,
     smallest: Option<Vec<u8>>,
     last: Vec<u8>,
@@ -237,7 +238,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn says(&mut self, at: Handle, reason: &str) {
-        self.damage.push(self.table.damaged(at, reason));
+        self.damage.push(self.table.reader().damaged(at, reason));
     }
 
     fn region(&mut self, region: Region) {
@@ -279,6 +280,9 @@ impl Walk<'_> {
                 found.last.is_empty() || order.compare_internal(&found.last, &internal) == Ordering::Less;
             found.entries += 1;
             found.tombstones += u64::from(key::Kind::of(trailer) == Some(key::Kind::Remove));
+            let is_first = found.last.is_empty();
+            found.older +=
+                u64::from(!is_first && order.compare(key::user_key(&found.last), user_key).is_eq());
             found.raw_bytes += (user_key.len() + value.len()) as u64;
             found.hashes.push(self.table.shelf().hash(user_key));
             found.smallest.get_or_insert_with(|| internal.clone());
@@ -328,16 +332,15 @@ impl Walk<'_> {
         if !self.damage.is_empty() {
             return;
         }
-        let is_same = (found.entries, found.tombstones, found.raw_bytes)
-            == (properties.entries, properties.tombstones, properties.raw_bytes)
+        let is_same = (found.entries, found.tombstones, found.older, found.raw_bytes)
+            == (properties.entries, properties.tombstones, properties.older, properties.raw_bytes)
             && found.smallest.as_ref() == Some(&properties.smallest)
             && found.last == properties.largest;
         if !is_same {
             self.says(self.table.footer().properties, "properties that are not those of the contents");
         }
-        if self.contents.digest() != self.table.contents() {
-            let footer = Handle { offset: self.table.end(), len: FOOTER_LEN as u64 };
-            self.says(footer, "an identity that is not that of the contents");
+        if self.contents.digest() != self.table.footer().contents {
+            self.says(self.table.footer_at(), "an identity that is not that of the contents");
         }
     }
 }

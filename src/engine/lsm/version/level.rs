@@ -4,7 +4,7 @@ use crate::engine::explain::Step;
 use crate::engine::filename;
 use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::iter::EntryCursor;
-use crate::engine::lsm::table::cursor::{Access, TableCursor};
+use crate::engine::lsm::table::cursor::{Access, Looked, TableCursor};
 use crate::engine::lsm::table::store::TableStore;
 use crate::engine::lsm::version::{TableFile, Version};
 use crate::error::Result;
@@ -43,12 +43,14 @@ pub struct LevelCursor {
     cursor: Option<TableCursor>,
     /// Tables that it went into.
     entered: u64,
+    /// What it read in those that it left.
+    left: Looked,
 }
 
 impl LevelCursor {
     /// A cursor over `run`. Opens nothing yet.
     pub fn new(run: Run, store: Arc<TableStore>, order: Order, access: Access) -> LevelCursor {
-        LevelCursor { run, store, order, access, at: 0, cursor: None, entered: 0 }
+        LevelCursor { run, store, order, access, at: 0, cursor: None, entered: 0, left: Looked::default() }
     }
 
     /// The table that the cursor stands in.
@@ -65,12 +67,23 @@ impl LevelCursor {
         };
         let level = self.run.tables().first().map(|table| table.meta.level);
         let outcome = format!("{} tables entered", self.entered);
-        Step { place, level, outcome, ..Step::default() }
+        let Looked { blocks, cached, bytes } = self.looked();
+        Step { place, level, outcome, blocks, cached, bytes, ..Step::default() }
+    }
+
+    fn looked(&self) -> Looked {
+        let (before, now) = (self.left, self.cursor.as_ref().map(TableCursor::looked).unwrap_or_default());
+        Looked {
+            blocks: before.blocks + now.blocks,
+            cached: before.cached + now.cached,
+            bytes: before.bytes + now.bytes,
+        }
     }
 
     /// Goes into table `at`; stands nowhere if there is none.
     fn enter(&mut self, at: usize) -> Result<Option<&mut TableCursor>> {
         if self.cursor.is_none() || self.at != at {
+            self.left = self.looked();
             self.cursor = None;
             let Some(file) = self.run.tables().get(at) else { return Ok(None) };
             let table = self.store.find(file.number, &file.meta, file.slot())?;
