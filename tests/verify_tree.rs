@@ -39,7 +39,7 @@ fn open_at(disk: &SimDisk, path: &str, access: Access) -> Result<Lsm, Error> {
     };
     // Some tables stay in level 0, above those that were compacted.
     let compression = Compressions(vec![Compression::None, Compression::Lz4]);
-    Lsm::open(Path::new(path), open, LsmOptions { compression, level0_tables: 3, ..LsmOptions::tiny() })
+    Lsm::open(Path::new(path), open, LsmOptions { compression, level0_tables: 4, ..LsmOptions::tiny() })
 }
 
 fn key(i: usize) -> Vec<u8> {
