@@ -104,7 +104,7 @@ fn shuffled(seed: u64) -> Vec<u64> {
     let mut random = seed;
     for i in (1..numbers.len()).rev() {
         random = random.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(1);
-        numbers.swap(i, ((random >> 32) * (i as u64 + 1) >> 32) as usize);
+        numbers.swap(i, (((random >> 32) * (i as u64 + 1)) >> 32) as usize);
     }
     numbers
 }
@@ -136,7 +136,8 @@ fn measure<T: Table>() -> [f64; COLUMNS.len()] {
     let ascending = nanos(|| (0..ENTRIES).for_each(|n| table.insert(&hex(2 * n), n)));
     drop(table);
     let table = T::new();
-    let scatter = |n: u64| u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes();
+    let scatter =
+        |n: u64| u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes();
     let scattered = nanos(|| (0..ENTRIES).for_each(|n| table.insert(&scatter(n), n)));
     [shuffle, get, miss, walk, ascending, scattered]
 }
