@@ -10,7 +10,7 @@ use crate::engine::lsm::iter::EntryCursor;
 use crate::engine::lsm::iter::merge::Merge;
 use crate::engine::lsm::iter::visible::Visible;
 use crate::engine::lsm::key::{Kind, seqno, split, user_key};
-use crate::engine::lsm::memtable::MemtableCursor;
+use crate::engine::lsm::memtable::cursor::MemtableCursor;
 use crate::engine::lsm::options::NAME;
 use crate::engine::lsm::snapshots::Snapshots;
 use crate::engine::lsm::table::Lookup;

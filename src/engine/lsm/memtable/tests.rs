@@ -1,6 +1,7 @@
 //! What must hold of any memtable: against a model, and with readers beside the writer.
 
-use super::{Entry, Memtable, MemtableCursor};
+use super::cursor::MemtableCursor;
+use super::{Entry, Memtable};
 use crate::engine::lsm::comparator::{Comparator, Order};
 use crate::engine::lsm::iter::EntryCursor;
 use crate::engine::lsm::key::{Kind, internal, seek_trailer, seqno, split, trailer, user_key};
