@@ -15,6 +15,10 @@ mod data;
 mod look;
 #[path = "cli/manual.rs"]
 mod manual;
+#[path = "cli/migrate.rs"]
+mod migrate;
+#[path = "cli/picture.rs"]
+mod picture;
 #[path = "cli/scan.rs"]
 mod scan;
 #[path = "cli/shell.rs"]

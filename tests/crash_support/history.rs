@@ -1,8 +1,7 @@
 //! A history: what was done to a store, step by step, and what the store held after each change.
 
+use crate::fault_support::engine::Engine;
 use kvs::engine::batch::WriteBatch;
-use kvs::engine::bitcask::Bitcask;
-use kvs::engine::bitcask::options::BitcaskOptions;
 use kvs::engine::options::{Access, Durability, OpenOptions, WriteOptions};
 use kvs::engine::range::KeyRange;
 use kvs::engine::value::Value;
@@ -16,6 +15,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
+
+/// The store that is made here.
+pub(crate) const STORE_ID: u64 = 7;
 
 /// What the store is doing, said in the recording.
 pub(crate) const OPENING: &str = "opening";
@@ -59,41 +61,39 @@ fn filler(key: &str, len: usize) -> Vec<u8> {
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
     pub(crate) path: &'static str,
-    pub(crate) options: BitcaskOptions,
+    pub(crate) engine: Engine,
     pub(crate) durability: Durability,
     /// Fixed, so that each run has the same bytes.
     pub(crate) store_id: u64,
     pub(crate) schedule: Schedule,
 }
 
-impl Default for Setting {
-    fn default() -> Setting {
+impl Setting {
+    pub(crate) fn of(engine: &Engine) -> Setting {
         Setting {
             path: "/s",
-            options: BitcaskOptions::tiny(),
+            engine: engine.clone(),
             durability: Durability::Os,
-            store_id: 7,
+            store_id: STORE_ID,
             schedule: Schedule::Inline,
         }
     }
-}
 
-impl Setting {
-    pub(crate) fn open(&self, disk: Arc<dyn Vfs>) -> Result<Bitcask> {
+    pub(crate) fn open(&self, disk: Arc<dyn Vfs>) -> Result<Arc<dyn KvsEngine>> {
         self.open_as(disk, Path::new(self.path), Access::Create)
     }
 
     /// A store that is there already, to look at.
-    pub(crate) fn open_to_read(&self, disk: Arc<dyn Vfs>) -> Result<Bitcask> {
+    pub(crate) fn open_to_read(&self, disk: Arc<dyn Vfs>) -> Result<Arc<dyn KvsEngine>> {
         self.open_as(disk, Path::new(self.path), Access::Read)
     }
 
     /// A store that is there already; makes none.
-    pub(crate) fn open_existing(&self, disk: Arc<dyn Vfs>, path: &Path) -> Result<Bitcask> {
+    pub(crate) fn open_existing(&self, disk: Arc<dyn Vfs>, path: &Path) -> Result<Arc<dyn KvsEngine>> {
         self.open_as(disk, path, Access::Write)
     }
 
-    fn open_as(&self, disk: Arc<dyn Vfs>, path: &Path, access: Access) -> Result<Bitcask> {
+    fn open_as(&self, disk: Arc<dyn Vfs>, path: &Path, access: Access) -> Result<Arc<dyn KvsEngine>> {
         let open = OpenOptions {
             disk,
             access,
@@ -102,7 +102,7 @@ impl Setting {
             store_id: Some(self.store_id),
             ..OpenOptions::default()
         };
-        Bitcask::open(path, open, self.options.clone())
+        self.engine.open(path, open)
     }
 }
 
@@ -127,8 +127,8 @@ pub(crate) enum Begin {
 }
 
 impl Workload {
-    pub(crate) fn new(name: &str, steps: Vec<Step>) -> Workload {
-        let (setting, begin) = (Setting::default(), Begin::Prepared(Vec::new()));
+    pub(crate) fn new(name: &str, engine: &Engine, steps: Vec<Step>) -> Workload {
+        let (setting, begin) = (Setting::of(engine), Begin::Prepared(Vec::new()));
         Workload { name: name.into(), setting, begin, steps }
     }
 
@@ -154,7 +154,7 @@ pub(crate) struct Life {
     setting: Setting,
     disk: SimDisk,
     /// None only while it is opened again.
-    store: Option<Bitcask>,
+    store: Option<Arc<dyn KvsEngine>>,
     pub(crate) model: Model,
     checkpoints: Vec<(&'static str, u64)>,
 }
@@ -167,8 +167,8 @@ impl Life {
         Ok(Life { setting: setting.clone(), disk, store: Some(store), model, checkpoints: Vec::new() })
     }
 
-    pub(crate) fn store(&self) -> &Bitcask {
-        self.store.as_ref().unwrap()
+    pub(crate) fn store(&self) -> &dyn KvsEngine {
+        &**self.store.as_ref().unwrap()
     }
 
     /// From now on it is recorded; what was before is durable, and change number 0.
@@ -232,7 +232,7 @@ impl Life {
         &mut self,
         members: &[(Vec<u8>, Option<Vec<u8>>)],
         durability: Durability,
-        write: impl FnOnce(&Bitcask) -> Result<()>,
+        write: impl FnOnce(&dyn KvsEngine) -> Result<()>,
     ) -> Result<()> {
         let number = self.model.apply(members);
         self.disk.mark(Mark::Issue(number));
@@ -286,13 +286,13 @@ impl Default for Model {
 
 impl Model {
     /// What a store holds, as change number 0.
-    pub(crate) fn of(store: &Bitcask) -> Model {
+    pub(crate) fn of(store: &dyn KvsEngine) -> Model {
         let map = contents(store).unwrap();
         Model { prefixes: vec![hash_of(&map)], map }
     }
 
     /// What a store holds that was made with these changes, of which it has `count`.
-    pub(crate) fn after(store: &Bitcask, prefixes: &[u128], count: u64) -> Model {
+    pub(crate) fn after(store: &dyn KvsEngine, prefixes: &[u128], count: u64) -> Model {
         let map = contents(store).unwrap();
         let prefixes = prefixes[..=count as usize].to_vec();
         assert_eq!(prefixes.last(), Some(&hash_of(&map)));

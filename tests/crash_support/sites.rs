@@ -21,26 +21,26 @@ pub(crate) enum Site {
     ManifestEdit,
     /// `Manifest::close`.
     ManifestEnd,
-    /// `create`, `rotate` and `checkpoint::write`: a new segment's header.
-    SegmentHeader,
-    /// `rotate`: the new segment's name.
-    SegmentName,
-    /// `Writer::seal`: all of the old segment.
-    SegmentSeal,
-    /// `Writer::sync`: a write that is acknowledged as durable, or `KvsEngine::sync`.
+    /// `create`, `rotate` and `checkpoint`: a new log's header.
+    LogHeader,
+    /// `rotate`: the new log's name.
+    LogName,
+    /// `LogWriter::finish`, when a log is sealed: all of it.
+    LogSeal,
+    /// A write that is acknowledged as durable, or `KvsEngine::sync`.
     DurableWrite,
-    /// `compaction::run`: an output's bytes, then the names of all outputs.
+    /// Bitcask's `compaction::run`: an output's bytes, then the names of all outputs.
     MergeOutput,
     MergeNames,
-    /// `install_merge`: what replaced the records that a merge leaves out.
+    /// `Merger::install`: what replaced the records that a merge leaves out.
     MergeReplacements,
-    /// `LogWriter::close`: the active segment.
+    /// `LogWriter::close`: the log that grows.
     ClosingActive,
     /// `Manifest::resume`: what an opening has read, and the cut of a torn edit.
     OpeningManifest,
     OpeningTornEdit,
     OpeningNames,
-    /// `Writer::resume`: what an opening has read, and the cut of a torn tail.
+    /// `resume` of the log: what an opening has read, and the cut of a torn tail.
     OpeningActive,
     OpeningTornTail,
     /// `Dir::copy`: a hint in a checkpoint.
@@ -68,7 +68,7 @@ struct File {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    Segment,
+    Log,
     Merged,
     Hint,
     Manifest,
@@ -93,7 +93,7 @@ fn kind(path: &Path, bytes: &[u8]) -> Kind {
         _ if name.starts_with("MANIFEST") => Kind::Manifest,
         _ if name.starts_with("ENGINE") => Kind::Identity,
         _ if name.ends_with(".hint") => Kind::Hint,
-        _ => Kind::Segment,
+        _ => Kind::Log,
     }
 }
 
@@ -147,14 +147,14 @@ impl<'h> Finder<'h> {
             (Kind::Manifest, Last::Append(..10), CHECKPOINTING) => Site::CheckpointManifestEnd,
             (Kind::Manifest, Last::Append(..10), _) => Site::ManifestEnd,
             (Kind::Manifest, Last::Append(_), _) => Site::ManifestEdit,
-            (Kind::Segment, Last::Begin, _) if next_is_in(Kind::Manifest) => Site::MergeReplacements,
-            (Kind::Segment, Last::Begin, _) => Site::SegmentHeader,
-            (Kind::Segment, Last::Truncate, OPENING) => Site::OpeningTornTail,
-            (Kind::Segment, Last::Truncate, CLOSING) if next_is_in(Kind::Segment) => Site::ClosingActive,
-            (Kind::Segment, Last::Truncate, _) => Site::SegmentSeal,
-            (Kind::Segment, Last::Nothing, OPENING) => Site::OpeningActive,
-            (Kind::Segment, ..) if next_is_in(Kind::Manifest) => Site::MergeReplacements,
-            (Kind::Segment, ..) => Site::DurableWrite,
+            (Kind::Log, Last::Begin, _) if next_is_in(Kind::Manifest) => Site::MergeReplacements,
+            (Kind::Log, Last::Begin, _) => Site::LogHeader,
+            (Kind::Log, Last::Truncate, OPENING) => Site::OpeningTornTail,
+            (Kind::Log, Last::Truncate, CLOSING) if next_is_in(Kind::Log) => Site::ClosingActive,
+            (Kind::Log, Last::Truncate, _) => Site::LogSeal,
+            (Kind::Log, Last::Nothing, OPENING) => Site::OpeningActive,
+            (Kind::Log, ..) if next_is_in(Kind::Manifest) => Site::MergeReplacements,
+            (Kind::Log, ..) => Site::DurableWrite,
         }
     }
 
@@ -166,7 +166,7 @@ impl<'h> Finder<'h> {
             _ if !is_store => Site::ParentOfTheStore,
             Some(Op::Rename { to, .. }) if ends(to, "MANIFEST") => Site::ManifestName,
             Some(Op::Rename { to, .. }) if ends(to, "ENGINE") => Site::IdentityName,
-            Some(Op::Create { file, .. }) if self.files[file].kind == Kind::Segment => Site::SegmentName,
+            Some(Op::Create { file, .. }) if self.files[file].kind == Kind::Log => Site::LogName,
             Some(Op::Create { .. }) => Site::MergeNames,
             _ => Site::OpeningNames,
         }

@@ -1,6 +1,8 @@
 //! Logs taken apart, changed, and given right checksums again: damage that no checksum shows.
 
 use kvs::record::frame::{self, HEADER_LEN, Header};
+use std::ops::Range;
+use std::path::Path;
 
 /// A record in the bytes of a log.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +36,51 @@ pub(crate) fn reseal(log: &mut [u8], offset: usize) {
     let seed = crc32c::crc32c_append(salt, &(offset as u64).to_le_bytes());
     let sum = crc32c::crc32c_append(seed, &log[offset + 4..offset + len]);
     log[offset..offset + 4].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// A part of a file with a checksum of its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Part {
+    /// All of it: the checksum stands at the end.
+    Whole,
+    /// The record of a log that begins here.
+    Record(Found),
+}
+
+impl Part {
+    /// The parts of a file.
+    pub(crate) fn of(path: &Path, content: &[u8]) -> Vec<Part> {
+        let is_log = Header::decode(content).is_some() && path.extension().is_none_or(|end| end != "hint");
+        match is_log {
+            true => records(content).into_iter().map(Part::Record).collect(),
+            false => vec![Part::Whole],
+        }
+    }
+
+    /// Where its bytes are that can be anything, as long as the checksum is right.
+    pub(crate) fn range(&self, content: &[u8]) -> Range<usize> {
+        match self {
+            Part::Whole => 0..content.len() - 4,
+            // Of a record: its length, then perhaps a claim, then the payload with its own lengths.
+            Part::Record(record) => record.offset + 5..record.offset + record.len,
+        }
+    }
+
+    /// Where it ends.
+    pub(crate) fn end(&self, content: &[u8]) -> usize {
+        match self {
+            Part::Whole => content.len(),
+            Part::Record(record) => record.offset + record.len,
+        }
+    }
+
+    /// Makes its checksum right.
+    pub(crate) fn reseal(&self, content: &mut [u8]) {
+        match self {
+            Part::Whole => reseal_whole(content),
+            Part::Record(record) => reseal(content, record.offset),
+        }
+    }
 }
 
 /// Gives a file whose last four bytes are the checksum of the others the right one.

@@ -1,11 +1,10 @@
 //! A small store on a disk in memory, and what it holds.
 
-use kvs::engine::KvsRead;
-use kvs::engine::bitcask::Bitcask;
-use kvs::engine::bitcask::options::BitcaskOptions;
+use crate::fault_support::engine::Engine;
 use kvs::engine::event::Listener;
 use kvs::engine::options::{Access, Durability, OpenOptions};
 use kvs::engine::range::KeyRange;
+use kvs::engine::{KvsEngine, KvsRead};
 use kvs::error::Result;
 use kvs::vfs::Vfs;
 use kvs::worker::Schedule;
@@ -31,14 +30,19 @@ pub(crate) fn open_options(disk: Arc<dyn Vfs>, access: Access) -> OpenOptions {
     }
 }
 
-/// Opens the store in [`DIR`] with tiny segments.
-pub(crate) fn open(disk: Arc<dyn Vfs>, access: Access) -> Result<Bitcask> {
-    open_at(disk, Path::new(DIR), access)
+/// Opens the store in [`DIR`].
+pub(crate) fn open(engine: &Engine, disk: Arc<dyn Vfs>, access: Access) -> Result<Arc<dyn KvsEngine>> {
+    open_at(engine, disk, Path::new(DIR), access)
 }
 
-/// Opens the store in `path` with tiny segments.
-pub(crate) fn open_at(disk: Arc<dyn Vfs>, path: &Path, access: Access) -> Result<Bitcask> {
-    Bitcask::open(path, open_options(disk, access), BitcaskOptions::tiny())
+/// Opens the store in `path`.
+pub(crate) fn open_at(
+    engine: &Engine,
+    disk: Arc<dyn Vfs>,
+    path: &Path,
+    access: Access,
+) -> Result<Arc<dyn KvsEngine>> {
+    engine.open(path, open_options(disk, access))
 }
 
 /// All that a store holds, by a scan.

@@ -132,6 +132,7 @@ impl TableBuilder {
         let properties = &mut self.properties;
         properties.entries += 1;
         properties.tombstones += u64::from(Kind::of(trailer) == Some(Kind::Remove));
+        properties.older += u64::from(!is_new_key);
         properties.raw_bytes += (user_key.len() + value.len()) as u64;
         properties.first_seqno = properties.first_seqno.min(seqno);
         properties.last_seqno = properties.last_seqno.max(seqno);

@@ -64,6 +64,19 @@ pub struct TableCursor {
     run: u32,
     /// Bytes to read ahead next.
     ahead: u64,
+    /// What it read so far.
+    looked: Looked,
+}
+
+/// What a cursor read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// Data blocks that it came to.
+    pub blocks: u64,
+    /// Of these, such as were in the cache.
+    pub cached: u64,
+    /// Their bytes, as they lie in the file.
+    pub bytes: u64,
 }
 
 /// Where the bytes of the current block are.
@@ -106,7 +119,13 @@ impl TableCursor {
             plain: Vec::new(),
             run: 0,
             ahead: FIRST_AHEAD,
+            looked: Looked::default(),
         }
+    }
+
+    /// What it read so far.
+    pub fn looked(&self) -> Looked {
+        self.looked
     }
 
     /// The table.
@@ -154,6 +173,8 @@ impl TableCursor {
         (self.part, self.entry) = (part, entry);
         self.place = Place::Nowhere;
         let handle = self.handle()?;
+        self.looked.blocks += 1;
+        self.looked.bytes += handle.len;
         self.place = self.fetch(handle)?;
         match Block::new(self.bytes()).map(|block| block.end()) {
             Some(end) => self.end = end,
@@ -171,9 +192,12 @@ impl TableCursor {
         }
         if self.access == Access::Point {
             if self.run < RUN {
-                return Ok(Place::Cached(self.table.block(handle)?.0));
+                let (block, was_cached) = self.table.block(handle)?;
+                self.looked.cached += u64::from(was_cached);
+                return Ok(Place::Cached(block));
             }
             if let Some(block) = self.table.cached(handle) {
+                self.looked.cached += 1;
                 return Ok(Place::Cached(block));
             }
         } else if self.run == 0 {

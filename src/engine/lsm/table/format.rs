@@ -190,6 +190,8 @@ pub struct Properties {
     pub entries: u64,
     /// Of these, tombstones.
     pub tombstones: u64,
+    /// Of these, such as stand behind a newer one of their key: kept for somebody's snapshot.
+    pub older: u64,
     /// Bytes of user keys and values, before prefixes were shared and blocks compressed.
     pub raw_bytes: u64,
     /// Bytes of data blocks as they were before compression, trailers left out.
@@ -251,6 +253,7 @@ impl Properties {
             last_seqno: self.last_seqno,
             entries: self.entries,
             tombstones: self.tombstones,
+            older: self.older,
             raw_bytes: self.raw_bytes,
         }
     }

@@ -215,6 +215,7 @@ fn entries(plain: &[u8]) -> Option<Vec<StoredEntry>> {
 struct Found {
     entries: u64,
     tombstones: u64,
+    older: u64,
     raw_bytes: u64,
     smallest: Option<Vec<u8>>,
     last: Vec<u8>,
@@ -277,6 +278,9 @@ impl Walk<'_> {
                 found.last.is_empty() || order.compare_internal(&found.last, &internal) == Ordering::Less;
             found.entries += 1;
             found.tombstones += u64::from(key::Kind::of(trailer) == Some(key::Kind::Remove));
+            let is_first = found.last.is_empty();
+            found.older +=
+                u64::from(!is_first && order.compare(key::user_key(&found.last), user_key).is_eq());
             found.raw_bytes += (user_key.len() + value.len()) as u64;
             found.hashes.push(self.table.shelf().hash(user_key));
             found.smallest.get_or_insert_with(|| internal.clone());
@@ -326,8 +330,8 @@ impl Walk<'_> {
         if !self.damage.is_empty() {
             return;
         }
-        let is_same = (found.entries, found.tombstones, found.raw_bytes)
-            == (properties.entries, properties.tombstones, properties.raw_bytes)
+        let is_same = (found.entries, found.tombstones, found.older, found.raw_bytes)
+            == (properties.entries, properties.tombstones, properties.older, properties.raw_bytes)
             && found.smallest.as_ref() == Some(&properties.smallest)
             && found.last == properties.largest;
         if !is_same {

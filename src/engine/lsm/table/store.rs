@@ -100,6 +100,15 @@ impl TableStore {
         ring.slots.iter().filter_map(Weak::upgrade).filter(|slot| slot.table.load().is_some()).count()
     }
 
+    /// Bytes of the blocks in the cache, and of the indexes and filters of the open tables.
+    pub fn memory_bytes(&self) -> u64 {
+        let ring = self.open.lock();
+        let slots = ring.slots.iter().filter_map(Weak::upgrade);
+        let tables = slots.filter_map(|slot| slot.table.load_full());
+        let pinned: u64 = tables.map(|table| table.memory_bytes() as u64).sum();
+        pinned + self.shelf.cache.used_bytes()
+    }
+
     /// The table of a slot, opened if need be: then another one may be closed.
     #[inline]
     pub fn find(&self, number: u64, meta: &TableMeta, slot: &TableSlot) -> Result<OpenTable> {
@@ -139,7 +148,7 @@ impl TableStore {
 
     /// Runs what needs a file descriptor. If the process has none left, closes all tables and tries
     /// again: they are opened when they are read.
-    fn with_descriptor<T>(&self, run: impl Fn() -> Result<T>) -> Result<T> {
+    pub fn with_descriptor<T>(&self, run: impl Fn() -> Result<T>) -> Result<T> {
         match run() {
             Err(error) if is_out_of_descriptors(&error) && self.close_all() > 0 => run(),
             other => other,

@@ -180,18 +180,19 @@ fn golden_bytes() {
         // The index: a separator above "pear", "q", before all of its entries: offset 0, 0x44 bytes.
         "00 09 02  71 02ffffffffffffff  00 44  00000000 01000000  00 6d1a3394",
         // The properties: 3 entries, 1 tombstone, 22 bytes, of them in a block 63; seqnos 1 to 3.
-        "0300000000000000 0100000000000000 1600000000000000 3f00000000000000",
+        "0300000000000000 0100000000000000 0000000000000000",
+        "1600000000000000 3f00000000000000",
         "0100000000000000 0300000000000000",
         // First and last key, the order, level 2, no filter, one partition, one plain block.
         "0d00000000000000 6170706c65 0203000000000000",
         "0c00000000000000 70656172 0201000000000000",
         "0800000000000000 6279746577697365  02 00000000 0100000000000000",
-        "0100000000000000 0000000000000000 0000000000000000  00 3796786c",
+        "0100000000000000 0000000000000000 0000000000000000  00 201da8e6",
         // The top index: the index is at 0x44, of 0x1b bytes; there is no filter.
-        "00 09 04  71 02ffffffffffffff  44 1b 00 00  00000000 01000000  00 3058249b",
+        "00 09 04  71 02ffffffffffffff  44 1b 00 00  00000000 01000000  00 aaec3541",
         // The footer: top index, properties, contents, format, checksum, magic.
-        "f200000000000000 1d00000000000000 5f00000000000000 9300000000000000",
-        "bfdc6d566ba8ae68 01000000 a90a7793 4b56535441420001",
+        "fa00000000000000 1d00000000000000 5f00000000000000 9b00000000000000",
+        "81c5a417b25b7915 01000000 77c6c925 4b56535441420001",
     ];
     assert_eq!(hex, parts.concat().replace(' ', ""));
     assert_eq!((meta.len, meta.entries, meta.tombstones, meta.raw_bytes), (bytes.len() as u64, 3, 1, 22));

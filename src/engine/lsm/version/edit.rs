@@ -71,6 +71,8 @@ pub struct TableMeta {
     pub entries: u64,
     /// Of these, tombstones.
     pub tombstones: u64,
+    /// Of these, such as stand behind a newer one of their key: kept for somebody's snapshot.
+    pub older: u64,
     /// Bytes of keys and values in it, before prefixes were shared and blocks compressed.
     pub raw_bytes: u64,
 }

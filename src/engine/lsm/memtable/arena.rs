@@ -1,0 +1,157 @@
+//! The arena: where a memtable's nodes lie, one behind the other, until all are freed at once.
+//!
+//! ```text
+//! place:u32 = slot:11 granule:21        granules are 8 bytes
+//!
+//! blocks   slot 0 ──> [ node | node | ...         ]   64 KiB to 16 MiB, each twice the one before
+//!          slot 1 ──> [ node | node | node | ...            ]
+//!          slot 2 ──> [ one large node                                 ... ]   a block of its own
+//! ```
+//!
+//! A place has four bytes where a pointer has eight, which leaves half of a link for something better
+//! (see the skip list). Blocks are anonymous memory maps: a page of one costs memory only once it is
+//! written to, and those of 2 MiB and more ask for huge pages, for a walk through 64 MiB of nodes in no
+//! order else misses the processor's table of pages at every step.
+//!
+//! Why its `unsafe` is right:
+//!
+//! 1. A block is mapped once, never moved, and unmapped when its [`Grower`] is dropped. The list that
+//!    owns an arena owns its grower, and lends nodes only for as long as it lives.
+//! 2. Every place that [`allocate`](Arena::allocate) returns lies in a block, with as many bytes behind
+//!    it as were asked for: a slot's first [`SLOT`] bytes can be named by places, and what is longer
+//!    begins at the first. No two overlap, for the grower only moves forward, and it is borrowed
+//!    exclusively.
+//! 3. A block's pointer is stored before a place in it is returned. Who learns of a place from another
+//!    thread learns of it by an acquiring load of what was released behind that store.
+//! 4. Fresh pages are zeros: there are no uninitialised bytes.
+
+#![expect(unsafe_code, reason = "places are turned into pointers; the proof stands above")]
+
+use memmap2::{MmapMut, MmapRaw};
+use std::alloc::{Layout, handle_alloc_error};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// Bytes of a granule: what places count, and how nodes are aligned.
+pub const GRANULE: usize = 8;
+
+/// Bits of a place that count granules in a slot.
+const SLOT_BITS: u32 = 21;
+
+/// Bytes of a slot that places can name; also the largest block but for those of one node.
+const SLOT: usize = GRANULE << SLOT_BITS;
+
+const SLOTS: usize = 1 << (u32::BITS - SLOT_BITS);
+
+/// Bytes of the smallest block.
+const SMALLEST: usize = 4 << 10;
+
+/// Bytes of a huge page.
+const HUGE: usize = 2 << 20;
+
+/// Memory for nodes. Room for 8 GiB at least, whatever their sizes.
+#[derive(Debug)]
+pub struct Arena {
+    blocks: Box<[AtomicPtr<u8>]>,
+}
+
+/// What the one writer knows of an arena, and what owns its memory.
+#[derive(Debug)]
+pub struct Grower {
+    maps: Vec<MmapRaw>,
+    /// The next free place, and the bytes that are left behind it.
+    free: u32,
+    left: usize,
+    /// Bytes of the next block.
+    next_block: usize,
+    /// Bytes that were given out, and that were left over at the ends of blocks.
+    used: u64,
+}
+
+impl Grower {
+    /// Bytes that nodes take, and that no node can take any more.
+    pub fn used(&self) -> u64 {
+        self.used
+    }
+}
+
+impl Arena {
+    /// An arena that will hold about so many bytes, and its grower. Maps nothing yet.
+    pub fn new(capacity_hint_bytes: usize) -> (Arena, Grower) {
+        let blocks = (0..SLOTS).map(|_| AtomicPtr::new(ptr::null_mut())).collect();
+        let next_block = (capacity_hint_bytes / 16).clamp(SMALLEST, SLOT).next_power_of_two();
+        (Arena { blocks }, Grower { maps: Vec::new(), free: 0, left: 0, next_block, used: 0 })
+    }
+
+    /// Room for so many bytes, zeros, aligned to [`GRANULE`].
+    ///
+    /// Panics if all slots are taken, and aborts if the system has no memory, as any allocation does.
+    ///
+    /// # Safety
+    ///
+    /// The grower is the one that was made with this arena.
+    pub unsafe fn allocate(&self, grower: &mut Grower, bytes: usize) -> u32 {
+        let bytes = bytes.next_multiple_of(GRANULE);
+        if bytes > grower.left {
+            if bytes > grower.next_block / 4 {
+                grower.used += bytes as u64;
+                return self.add_block(grower, bytes);
+            }
+            grower.used += grower.left as u64;
+            grower.left = grower.next_block;
+            grower.free = self.add_block(grower, grower.next_block);
+            grower.next_block = (grower.next_block * 2).min(SLOT);
+        }
+        let place = grower.free;
+        grower.free += (bytes / GRANULE) as u32;
+        grower.left -= bytes;
+        grower.used += bytes as u64;
+        place
+    }
+
+    /// Maps a block; returns the place where it begins.
+    fn add_block(&self, grower: &mut Grower, bytes: usize) -> u32 {
+        let slot = grower.maps.len();
+        assert!(slot < SLOTS, "a memtable has room for 8 GiB");
+        let (map, start) = map(bytes);
+        self.blocks[slot].store(start, Ordering::Relaxed);
+        grower.maps.push(map);
+        (slot as u32) << SLOT_BITS
+    }
+
+    /// Where a place is.
+    ///
+    /// # Safety
+    ///
+    /// [`allocate`](Arena::allocate) of this arena returned a place that is at or before this one, and
+    /// this one is inside of what it gave out; the caller knows of it by its own doing or by an
+    /// acquiring load. The pointer is good for as long as the arena's grower lives.
+    #[inline]
+    pub unsafe fn pointer(&self, place: u32) -> *mut u8 {
+        let slot = (place >> SLOT_BITS) as usize;
+        let offset = (place as usize & ((1 << SLOT_BITS) - 1)) * GRANULE;
+        // SAFETY: 11 bits are below SLOTS (2,048), the table's length. The slot's block is there, and
+        // the offset is inside of it: points 2 and 3.
+        unsafe { self.blocks.get_unchecked(slot).load(Ordering::Relaxed).add(offset) }
+    }
+}
+
+/// A map with so many bytes of zeros behind the pointer.
+fn map(bytes: usize) -> (MmapRaw, *mut u8) {
+    let is_huge = bytes >= HUGE;
+    let len = if is_huge { bytes + HUGE } else { bytes };
+    let Ok(map) = MmapMut::map_anon(len) else {
+        handle_alloc_error(Layout::new::<u64>());
+    };
+    // Huge pages begin at multiples of their size.
+    let skip = if is_huge { map.as_ptr().align_offset(HUGE) } else { 0 };
+    #[cfg(all(target_os = "linux", not(miri)))]
+    if is_huge {
+        // Without huge pages it is slower, and as good.
+        let _ = map.advise_range(memmap2::Advice::HugePage, skip, bytes);
+    }
+    let map = MmapRaw::from(map);
+    // SAFETY: at most HUGE bytes are skipped, and the map has that many more than are asked for.
+    let start = unsafe { map.as_mut_ptr().add(skip) };
+    (map, start)
+}
