@@ -9,7 +9,7 @@
 //! higher sequence number, which stands before the old one. So a reader needs no lock, only a sequence
 //! number up to which all is there: it does not look at what stands above.
 //!
-//! Figures and what was tried are in `notes/decisions/0013-memtable.md`.
+//! Figures and what was tried are in `notes/decisions/0014-memtable.md`.
 
 pub mod arena;
 pub mod head;
