@@ -104,7 +104,7 @@ fn shuffled(seed: u64) -> Vec<u64> {
     let mut random = seed;
     for i in (1..numbers.len()).rev() {
         random = random.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(1);
-        numbers.swap(i, ((random >> 32) * (i as u64 + 1) >> 32) as usize);
+        numbers.swap(i, (((random >> 32) * (i as u64 + 1)) >> 32) as usize);
     }
     numbers
 }

@@ -161,7 +161,7 @@ fn backward(store: &TableStore, meta: &TableMeta, number: u64) {
 }
 
 fn main() {
-    let tmp = tempfile::tempdir_in(std::env::var("KVS_BENCH_DIR").unwrap_or_else(|_| ".".into())).unwrap();
+    let tmp = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let dir = Dir::new(Arc::new(OsDisk), tmp.path());
     for (number, how) in [(1, Compression::None), (2, Compression::Lz4), (3, Compression::Zstd)] {
         let options = LsmOptions { compression: Compressions(vec![how]), ..LsmOptions::default() };

@@ -67,7 +67,7 @@ use crate::engine::lsm::counters::Counters;
 use crate::engine::lsm::key::user_key;
 use crate::engine::lsm::maker::{Made, Maker};
 use crate::engine::lsm::memtable::Memtable;
-use crate::engine::lsm::options::LsmOptions;
+use crate::engine::lsm::options::{LsmOptions, NAME};
 use crate::engine::lsm::pressure::Pressure;
 use crate::engine::lsm::read::{Past, PinnedCursor, Reads};
 use crate::engine::lsm::recover::{Purpose, Recovered, recover};
@@ -94,10 +94,7 @@ use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
-
-/// The name in the identity file.
-pub const NAME: &str = "lsm";
+use std::time::{Duration, Instant};
 
 /// An open LSM tree. Dropping it ends its background work, closes the log in an orderly way and lets go
 /// of the directory; nothing depends on that having happened.
@@ -143,8 +140,8 @@ struct Store {
     next_number: AtomicU64,
     /// The number of the newest log.
     active_wal: AtomicU64,
-    /// What was visible when the compactors looked last.
-    seen_at_rest: AtomicU64,
+    /// What was visible when the compactors looked last, and since when.
+    rest: Mutex<Option<(u64, Instant)>>,
     work_wanted: AtomicBool,
     writeback_wanted: AtomicBool,
     counters: Counters,
@@ -209,8 +206,10 @@ impl Store {
             writer = Some(Writer { wal, memtable: active.clone(), next_seqno: last_seqno + 1 });
             leftovers.iter().for_each(|name| bin.remove(name));
         }
+        let view = View { active, sealed, version: Arc::new(version) };
+        listener.tell(Event::Opened { keys: census::estimate_keys(&view), seqno: last_seqno });
         let reads = Reads {
-            views: Views::new(View { active, sealed, version: Arc::new(version) }, order.clone()),
+            views: Views::new(view, order.clone()),
             snapshots: Snapshots::new(last_seqno),
             tables: Arc::new(TableStore::new(dir.clone(), store_id, &options)),
         };
@@ -230,7 +229,7 @@ impl Store {
             pressure: Pressure::default(),
             next_number: AtomicU64::new(next_number),
             active_wal: AtomicU64::new(active_wal),
-            seen_at_rest: AtomicU64::new(u64::MAX),
+            rest: Mutex::default(),
             work_wanted: AtomicBool::new(false),
             writeback_wanted: AtomicBool::new(false),
             counters: Counters::default(),
@@ -567,13 +566,22 @@ impl Store {
         }
     }
 
-    /// A store to which nothing was written since the compactors looked last is at rest, and may be made
-    /// smaller.
+    /// A store to which nothing was written for a while is at rest, and may be made smaller.
     fn background_aim(&self) -> Aim<'static> {
         let visible = self.reads.snapshots.visible();
-        match self.seen_at_rest.swap(visible, Ordering::Relaxed) == visible {
-            true => Aim::Rest { settled: self.reads.snapshots.settled() },
-            false => Aim::Shape,
+        let mut rest = self.rest.lock();
+        match *rest {
+            Some((seen, since)) if seen == visible => match since.elapsed() >= LOOK_FOR_REST {
+                true if self.schedule == Schedule::Threads => {
+                    Aim::Rest { settled: self.reads.snapshots.settled() }
+                }
+                // Stepped runs know no time.
+                _ => Aim::Shape,
+            },
+            _ => {
+                *rest = Some((visible, Instant::now()));
+                Aim::Shape
+            }
         }
     }
 
@@ -754,7 +762,7 @@ impl Store {
     }
 }
 
-/// How often a store is asked whether it is at rest.
+/// How often a store is asked whether it is at rest, and how long nothing was written then.
 const LOOK_FOR_REST: Duration = Duration::from_millis(500);
 
 /// A log with this many bytes is flushed when the store is closed: the next opening would read all of

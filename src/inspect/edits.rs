@@ -3,7 +3,7 @@
 use crate::codec::Reader;
 use crate::engine::bitcask::segment::{Origin, SegmentMeta, SegmentState};
 use crate::engine::kind::EngineKind;
-use crate::engine::lsm::key::{self, Kind};
+use crate::engine::lsm::key::{self, Kind, MAX_SEQNO};
 use crate::engine::lsm::version::edit::{LiveFile, WalState};
 use crate::engine::manifest::{EDIT, Edit};
 use crate::error::Result;
@@ -206,13 +206,13 @@ impl Described for SegmentMeta {
 impl Described for LiveFile {
     fn words(&self, number: u64) -> String {
         match self {
-            LiveFile::Store(store) => format!("store {} {}", store.comparator, store.last_seqno),
+            LiveFile::Store(store) => format!("store at {}", store.last_seqno),
             LiveFile::Wal(wal) => match wal.state {
                 WalState::Active { durable: 0 } => format!("+{number} log"),
                 WalState::Active { durable } => format!("+{number} log {durable}"),
                 WalState::Sealed { len, .. } => format!("+{number} sealed log {len}"),
             },
-            LiveFile::Table(table) => format!("+{number} table {}, level {}", table.len, table.level),
+            LiveFile::Table(table) => format!("+{number} level {} {}", table.level, table.len),
         }
     }
 
@@ -254,7 +254,7 @@ impl Described for LiveFile {
                 rows.u64("  entries", "tombstones included")?;
                 rows.u64("  tombstones", "of these")?;
                 rows.u64("  older", "behind a newer entry of their key")?;
-                rows.u64("  raw_bytes", "of keys and values, as they were set")
+                rows.u64("  raw_bytes", "of keys and values, as set")
             }
         }
     }
@@ -265,6 +265,8 @@ pub(super) fn internal_key(bytes: &[u8]) -> String {
     let (user_key, trailer) = key::split(bytes);
     let seqno = key::seqno(trailer);
     match Kind::of(trailer).filter(|_| key::is_valid(bytes)) {
+        // What an index holds: no entry has this number.
+        Some(_) if seqno == MAX_SEQNO => format!("{}, before its entries", quoted(user_key, 24)),
         Some(Kind::Set) => format!("{} set {seqno}", quoted(user_key, 24)),
         Some(Kind::Remove) => format!("{} remove {seqno}", quoted(user_key, 24)),
         None => "BAD: no internal key".into(),

@@ -10,7 +10,7 @@ use crate::engine::lsm::version::edit::{TableMeta, WalState};
 use crate::error::Result;
 use crate::inspect::bytes::Bytes;
 use crate::inspect::look::{Look, Store, state_name};
-use crate::inspect::text::{Text, count, percent, quoted};
+use crate::inspect::text::{Text, count, percent, quoted, with_article};
 use crate::inspect::tree::{LogEnd, Tree};
 use crate::record::frame::HEADER_LEN;
 use crate::record::reader::End;
@@ -21,8 +21,9 @@ pub(super) fn summary(text: &mut Text<'_>, look: &Look) -> Result<()> {
     let path = look.dir.path().display();
     match &look.identity {
         Ok(Some(identity)) => text.line(format_args!(
-            "{path}: a {} store, format {FORMAT_VERSION}, id {:016x}",
-            identity.engine, identity.store_id
+            "{path}: {} store, format {FORMAT_VERSION}, id {:016x}",
+            with_article(&identity.engine),
+            identity.store_id
         ))?,
         Ok(None) => text.line(format_args!("{path}: no identity file (ENGINE)"))?,
         Err(reason) => text.line(format_args!("{path}: identity unknown: {reason}"))?,

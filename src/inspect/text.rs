@@ -150,6 +150,12 @@ pub(super) fn count(n: u64, noun: &str) -> String {
     }
 }
 
+/// A noun with its article, for the names of engines: `a bitcask`, `an lsm`.
+pub(super) fn with_article(name: &str) -> String {
+    let article = if name.starts_with(|letter| "aeil".contains(letter)) { "an" } else { "a" };
+    format!("{article} {name}")
+}
+
 fn is_consonant(letter: char) -> bool {
     !"aeiou".contains(letter)
 }

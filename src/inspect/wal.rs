@@ -116,7 +116,7 @@ impl Owner for WalOwner<'_> {
         };
         let first = bytes.get(from, varint_len(batch.first_seqno)).to_vec();
         let field = format!("first_seqno = {}", batch.first_seqno);
-        text.row(from, &first, &field, "of the first write; the next ones follow")?;
+        text.row(from, &first, &field, "of the first write")?;
         let mut result = Ok(());
         batch.each(bytes, |bytes, seqno, op| {
             if result.is_ok() {

@@ -5,6 +5,7 @@ use crate::crash_support::lives::{recoveries, second_lives};
 use crate::crash_support::oracle::{Known, Oracle};
 use crate::crash_support::workloads;
 use crate::fault_support::engine::{self, Engine};
+use kvs::engine::kind::EngineKind;
 use kvs::engine::options::Durability::{Always, Os};
 use kvs::vfs::crash::state::Report;
 use kvs::vfs::crash::{Budget, explore};
@@ -80,7 +81,7 @@ fn ways(engine: &Engine) -> Vec<(Workload, Way)> {
     let fixed = workloads::fixed(engine);
     let random = |seed| workloads::random(engine, seed);
     let mut all: Vec<_> = fixed.iter().map(|workload| (workload.clone(), Way::Crash)).collect();
-    all.extend((0..scale.of(8, 60)).map(|seed| (random(seed), Way::Crash)));
+    all.extend((0..scale.of(seeds(engine.kind), 60)).map(|seed| (random(seed), Way::Crash)));
     for steps in second_steps() {
         let lived = fixed.iter().filter(|workload| workload.name != "reserving");
         all.extend(lived.map(|workload| (workload.clone(), Way::SecondLife(steps.clone()))));
@@ -90,6 +91,11 @@ fn ways(engine: &Engine) -> Vec<(Workload, Way)> {
     all.extend(fixed.iter().map(|workload| (workload.clone(), Way::Recovery)));
     all.extend((200..scale.of(201, 210)).map(|seed| (random(seed), Way::Recovery)));
     all
+}
+
+/// Random workloads in the short run: an LSM tree syncs more often, so that each has fewer disks.
+pub(crate) fn seeds(kind: EngineKind) -> u64 {
+    if kind == EngineKind::Lsm { 24 } else { 8 }
 }
 
 /// What a second process does: one durable write, or several of both kinds and a close, or nothing.
@@ -143,7 +149,8 @@ impl Experiment {
             }
             Way::SecondLife(steps) => {
                 let budget = Budget { random_per_cut: scale.of(2, 16), ..small() };
-                let every = if steps.len() > 1 { scale.of(4, 1) } else { 1 };
+                let is_lsm = self.workload.setting.engine.kind == EngineKind::Lsm;
+                let every = if steps.len() > 1 { scale.of(if is_lsm { 2 } else { 4 }, 1) } else { 1 };
                 second_lives(&history, steps, every, &budget, |_, _| ())
             }
             Way::Recovery => {

@@ -8,7 +8,7 @@ use crate::crash_support::sites::{Site, sites};
 use crate::crash_support::workloads;
 use crate::fault_support::engine::Engine;
 use kvs::engine::kind::EngineKind;
-use kvs::engine::options::Durability::Always;
+use kvs::engine::options::Durability::{Always, Os};
 use kvs::vfs::crash::{Budget, explore};
 use kvs::vfs::memory::recording::Op;
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 const NOT_NEEDED: [(Site, &[EngineKind], &str); 4] = [
     (
         Site::ManifestEnd,
-        &[EngineKind::Bitcask],
+        &[EngineKind::Bitcask, EngineKind::Lsm],
         "The `Close` of a manifest promises nothing that a crash could break: all edits before it were \
          synced, each in its turn. It is for damage: with it, a flipped bit in the last edit is told from \
          a torn one, and the sync makes that so after a power cut too.",
@@ -36,7 +36,7 @@ const NOT_NEEDED: [(Site, &[EngineKind], &str); 4] = [
     ),
     (
         Site::OpeningTornEdit,
-        &[EngineKind::Bitcask],
+        &[EngineKind::Bitcask, EngineKind::Lsm],
         "One edit at most is not durable, so behind a torn one there is no whole one that could come back: \
          where the cut is lost, the next edit stands before garbage, as a torn one does. The same line \
          syncs what a killed process left, and that is needed: `OpeningManifest`.",
@@ -55,6 +55,10 @@ use Missed::{AtOnce, InASecondLife};
 
 fn no_steps() -> Vec<Step> {
     Vec::new()
+}
+
+fn a_write() -> Vec<Step> {
+    vec![set("x", 5, Os)]
 }
 
 fn a_durable_write() -> Vec<Step> {
@@ -168,6 +172,21 @@ forgotten! {
         /// only opened and closed the store, and wrote the hint of the old value's segment without that
         /// value. The power cut kept the hint and took the new value: the key was gone.
         forgotten_writes_that_a_killed_process_left: OpeningActive, compact, InASecondLife(no_steps);
+    }
+    lsm {
+        /// Row C3: an edit that names a table of which the device has nothing (surrealdb#7426,
+        /// leveldb#333), while its log is gone.
+        forgotten_table_of_a_flush: FlushedTable, rotation, AtOnce;
+        forgotten_name_of_a_flushed_table: FlushedNames, rotation, AtOnce;
+        /// The same, of tables whose inputs are gone.
+        forgotten_tables_of_a_compaction: CompactedTable, compact, AtOnce;
+        forgotten_names_of_compacted_tables: CompactedNames, compact, AtOnce;
+        /// A load has no log: it is acknowledged as durable when its tables are.
+        forgotten_table_of_a_load: LoadedTable, loads, AtOnce;
+        forgotten_names_of_loaded_tables: LoadedNames, loads, AtOnce;
+        /// What a killed process had written and not synced is vouched for by the next process' first
+        /// record. The power cut took the one and kept the other: damage, where there was none.
+        forgotten_writes_that_a_killed_process_left: OpeningActive, unsynced, InASecondLife(a_write);
     }
 }
 

@@ -2,10 +2,11 @@
 
 use crate::fault_support::engine::Engine;
 use kvs::engine::batch::WriteBatch;
+use kvs::engine::kind::EngineKind;
 use kvs::engine::options::{Access, Durability, OpenOptions, WriteOptions};
 use kvs::engine::range::KeyRange;
 use kvs::engine::value::Value;
-use kvs::engine::{KvsEngine, KvsRead};
+use kvs::engine::{KvsEngine, KvsRead, Pairs, Snapshot};
 use kvs::error::Result;
 use kvs::vfs::Vfs;
 use kvs::vfs::memory::recording::{Mark, Op, Recording};
@@ -34,8 +35,18 @@ pub(crate) enum Step {
     Remove(Vec<u8>),
     /// As durable as the setting says.
     Swap(Vec<u8>, Option<Vec<u8>>),
+    /// A load of sorted pairs, which is one change here: an LSM tree's is durable, a Bitcask's is as
+    /// durable as the setting says.
+    Load(Vec<(Vec<u8>, Vec<u8>)>),
     Sync,
+    Flush,
     Compact,
+    /// Compacts the keys from the one up to the other.
+    CompactRange(&'static str, &'static str),
+    /// Takes a snapshot, and keeps it.
+    Hold,
+    /// Finds in the oldest snapshot what was there, and lets go of it.
+    Release,
     /// Closes the store in an orderly way, and opens it again.
     Reopen,
     Checkpoint(&'static str),
@@ -50,6 +61,11 @@ pub(crate) fn set(key: &str, len: usize, durability: Durability) -> Step {
 pub(crate) fn batch(members: &[(&str, Option<usize>)], durability: Durability) -> Step {
     let member = |&(key, len): &(&str, Option<usize>)| (key.into(), len.map(|len| filler(key, len)));
     Step::Write(members.iter().map(member).collect(), durability)
+}
+
+/// Ascending keys that get values of such lengths, as a load.
+pub(crate) fn load(members: &[(&str, usize)]) -> Step {
+    Step::Load(members.iter().map(|&(key, len)| (key.into(), filler(key, len))).collect())
 }
 
 /// Text, so that it is never mistaken for zeros or for a record.
@@ -157,6 +173,8 @@ pub(crate) struct Life {
     store: Option<Arc<dyn KvsEngine>>,
     pub(crate) model: Model,
     checkpoints: Vec<(&'static str, u64)>,
+    /// Snapshots, and what each must hold.
+    held: Vec<(Snapshot, u128)>,
 }
 
 impl Life {
@@ -164,7 +182,14 @@ impl Life {
         disk.mark(Mark::Note(OPENING.into()));
         let store = setting.open(Arc::new(disk.clone()))?;
         disk.mark(Mark::Note(RUNNING.into()));
-        Ok(Life { setting: setting.clone(), disk, store: Some(store), model, checkpoints: Vec::new() })
+        Ok(Life {
+            setting: setting.clone(),
+            disk,
+            store: Some(store),
+            model,
+            checkpoints: Vec::new(),
+            held: Vec::new(),
+        })
     }
 
     pub(crate) fn store(&self) -> &dyn KvsEngine {
@@ -209,12 +234,42 @@ impl Life {
                     Ok(())
                 })
             }
+            Step::Load(pairs) if pairs.is_empty() => {
+                self.store().load_sorted(&mut List(pairs.iter())).map(|count| assert_eq!(count, 0))
+            }
+            Step::Load(pairs) => {
+                let members: Vec<_> =
+                    pairs.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
+                let durability = match self.setting.engine.kind {
+                    EngineKind::Lsm => Durability::Always,
+                    EngineKind::Bitcask | EngineKind::Memory => self.setting.durability,
+                };
+                self.change(&members, durability, |store| {
+                    assert_eq!(store.load_sorted(&mut List(pairs.iter()))?, pairs.len() as u64);
+                    Ok(())
+                })
+            }
             Step::Sync => {
                 self.store().sync()?;
                 self.disk.mark(Mark::Ack(self.model.count()));
                 Ok(())
             }
+            Step::Flush => {
+                self.store().flush()?;
+                self.disk.mark(Mark::Ack(self.model.count()));
+                Ok(())
+            }
             Step::Compact => self.store().compact(),
+            Step::CompactRange(from, to) => self.store().compact_range(&KeyRange::of::<&str>(*from..*to)),
+            Step::Hold => {
+                self.held.push((self.store().snapshot()?, hash_of(&self.model.map)));
+                Ok(())
+            }
+            Step::Release => {
+                let (snapshot, held) = self.held.remove(0);
+                assert_eq!(hash_of(&contents(&snapshot)?), held, "a snapshot has changed");
+                Ok(())
+            }
             Step::Reopen => self.reopen(),
             Step::Checkpoint(dest) => {
                 self.checkpoints.push((dest, self.model.count()));
@@ -257,7 +312,7 @@ impl Life {
 
     /// Closes the store.
     pub(crate) fn end(self, name: &str) -> History {
-        let Life { setting, disk, store, model, checkpoints } = self;
+        let Life { setting, disk, store, model, checkpoints, .. } = self;
         disk.mark(Mark::Note(CLOSING.into()));
         drop(store);
         History {
@@ -267,6 +322,15 @@ impl Life {
             prefixes: model.prefixes,
             checkpoints,
         }
+    }
+}
+
+/// Pairs to load.
+struct List<'a>(std::slice::Iter<'a, (Vec<u8>, Vec<u8>)>);
+
+impl Pairs for List<'_> {
+    fn next_pair(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+        Ok(self.0.next().map(|(key, value)| (&key[..], &value[..])))
     }
 }
 

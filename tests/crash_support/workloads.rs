@@ -1,6 +1,6 @@
 //! What is done to the stores whose crashes are shown: one workload for each thing that an engine does.
 
-use crate::crash_support::history::{Begin, STORE_ID, Setting, Step, Workload, batch, set};
+use crate::crash_support::history::{Begin, CLOSING, STORE_ID, Setting, Step, Workload, batch, load, set};
 use crate::crash_support::lives::replay;
 use crate::fault_support::engine::Engine;
 use kvs::engine::claim::FIRST_LOG;
@@ -8,6 +8,7 @@ use kvs::engine::kind::EngineKind;
 use kvs::engine::options::Durability::{self, Always, Os};
 use kvs::vfs::memory::image::Image;
 use kvs::vfs::memory::recording::{Mark, Op};
+use kvs::worker::Schedule;
 
 /// All of them but the random ones.
 pub(crate) fn fixed(engine: &Engine) -> Vec<Workload> {
@@ -28,10 +29,15 @@ pub(crate) fn fixed(engine: &Engine) -> Vec<Workload> {
         torn_edit,
         deleted_between_merges,
         values_that_look_like_records,
+        flushes,
+        loads,
+        ranges,
+        snapshots,
     ];
     let own: &[fn(&Engine) -> Workload] = match engine.kind {
         EngineKind::Bitcask => &[compact_without_hints, partial_merge],
-        other => unreachable!("{other}"),
+        EngineKind::Lsm => &[levels, several_logs, unsynced],
+        EngineKind::Memory => unreachable!("it has no files"),
     };
     both.iter().chain(own).map(|workload| workload(engine)).collect()
 }
@@ -268,6 +274,99 @@ pub(crate) fn values_that_look_like_records(engine: &Engine) -> Workload {
     Workload::new("values that look like records", &engine.unmerged().with_log_bytes(64 << 10), steps)
 }
 
+/// What is in memory or in the log goes to files that do not change, again and again.
+pub(crate) fn flushes(engine: &Engine) -> Workload {
+    let mut steps = Vec::new();
+    for round in 0..5 {
+        steps.extend((0..4).map(|n| set(&format!("k{}", (n + round) % 6), 90 * n + 10, Os)));
+        steps.push(batch(&[("k1", None), ("b", Some(round)), ("k0", Some(300))], Os));
+        steps.push(Step::Flush);
+    }
+    steps.extend([Step::Flush, set("k2", 5, Always), Step::Flush, Step::Reopen, Step::Flush]);
+    Workload::new("flushes", &engine.unmerged(), steps)
+}
+
+/// Sorted pairs among writes: beside all others, on top of some, between some.
+pub(crate) fn loads(engine: &Engine) -> Workload {
+    let steps = vec![
+        load(&[("a", 700), ("b", 900), ("c", 1200)]),
+        set("m", 300, Os),
+        set("b", 30, Os),
+        load(&[("b", 5), ("c", 600), ("d", 2000), ("e", 900)]),
+        Step::Remove(b"c".into()),
+        load(&[]),
+        load(&[("x", 10)]),
+        set("x", 20, Os),
+        Step::Compact,
+        load(&[("bb", 800), ("m", 900), ("z", 10)]),
+        set("z", 9, Always),
+    ];
+    Workload::new("loads", engine, steps)
+}
+
+/// Compactions of some keys only.
+pub(crate) fn ranges(engine: &Engine) -> Workload {
+    let mut steps: Vec<_> = (0..20).map(|n| set(&format!("k{n:02}"), 500, Os)).collect();
+    steps.extend((4..9).map(|n| Step::Remove(format!("k{n:02}").into_bytes())));
+    steps.push(Step::CompactRange("k03", "k07"));
+    steps.extend((0..8).map(|n| set(&format!("k{:02}", 2 * n), 400 + n, if n == 5 { Always } else { Os })));
+    steps.extend([Step::CompactRange("k08", "k12"), Step::CompactRange("x", "z"), set("k05", 40, Os)]);
+    Workload::new("ranges", engine, steps)
+}
+
+/// Snapshots that are held while what they see is replaced, and rewritten.
+pub(crate) fn snapshots(engine: &Engine) -> Workload {
+    let overwrite = |round: usize| (0..5).map(move |n| set(&format!("k{n}"), 300 + 40 * round, Os));
+    let mut steps: Vec<_> = overwrite(0).collect();
+    for round in 1..4 {
+        steps.push(Step::Hold);
+        steps.extend(overwrite(round));
+        steps.push(Step::Remove(format!("k{round}").into_bytes()));
+        steps.push(if round == 2 { Step::Compact } else { Step::Flush });
+    }
+    steps.extend([
+        Step::Release,
+        Step::Compact,
+        Step::Release,
+        set("k0", 10, Always),
+        Step::Release,
+        Step::Compact,
+    ]);
+    Workload::new("snapshots", engine, steps)
+}
+
+/// So much in tiny tables that it goes down through several levels.
+pub(crate) fn levels(engine: &Engine) -> Workload {
+    let key = |n: usize| format!("k{:02}", n * 17 % 41);
+    let fill = |from: usize, to: usize| (from..to).map(move |n| set(&key(n), 350 + n, Os));
+    let mut steps: Vec<_> = fill(90, 130).collect();
+    steps.insert(7, Step::Remove(key(3).into_bytes()));
+    steps.insert(21, batch(&[("k00", None), ("k01", None), ("k40", Some(3))], Always));
+    Workload { begin: Begin::Prepared(fill(0, 90).collect()), ..Workload::new("levels", engine, steps) }
+}
+
+/// Goes on with several logs that nobody had flushed.
+pub(crate) fn several_logs(engine: &Engine) -> Workload {
+    let workload = Workload::new("several logs", engine, Vec::new());
+    let setting = Setting { schedule: Schedule::Manual, ..workload.setting.clone() };
+    let steps = (0..22).map(|n| set(&format!("k{}", n % 8), 650 + n, Os)).collect();
+    let history = Workload { setting, steps, ..workload.clone() }.record();
+    let closing = |op: &Op| matches!(op, Op::Mark(Mark::Note(note)) if note == CLOSING);
+    let killed = history.recording.ops().iter().rposition(closing).unwrap();
+    let image = replay(&history.recording, &history.recording.ops()[..killed]).image();
+    assert!(image.files.keys().filter(|path| engine.is_log(path)).count() >= 4);
+    let steps = vec![set("k3", 10, Os), set("new", 900, Always), Step::Remove(b"k4".into()), Step::Reopen];
+    Workload { begin: Begin::Crashed(image), steps, ..workload }
+}
+
+/// Much that the device may have or not, in any order.
+pub(crate) fn unsynced(engine: &Engine) -> Workload {
+    let mut steps: Vec<_> = (0..24).map(|n| set(&format!("k{}", n % 7), 20 + 70 * (n % 5), Os)).collect();
+    steps.insert(9, Step::Remove(b"k1".into()));
+    steps.insert(17, batch(&[("k2", None), ("k3", Some(5000)), ("k4", Some(1))], Os));
+    Workload::new("unsynced", &engine.with_log_bytes(64 << 10), steps)
+}
+
 /// `len` bytes of a log that is called as the first log of a store here, from about `offset` on:
 /// records for each place that they could come to stand at.
 fn a_log(engine: &Engine, offset: u64, len: usize) -> Vec<u8> {
@@ -289,7 +388,13 @@ pub(crate) fn random(engine: &Engine, seed: u64) -> Workload {
             .with("segment_bytes", ["4KiB", "4KiB", "8KiB"][random.below(3)])
             .with("merge_garbage_ratio", ["0.3", "0.5", "1"][random.below(3)])
             .with("hints", ["false", "true", "true", "true"][random.below(4)]),
-        other => unreachable!("{other}"),
+        EngineKind::Lsm => engine
+            .with("memtable_bytes", ["4KiB", "4KiB", "8KiB"][random.below(3)])
+            .with("level0_tables", ["1", "2", "6"][random.below(3)])
+            .with("table_bytes", ["1KiB", "2KiB", "64KiB"][random.below(3)])
+            .with("level_bytes", ["1KiB", "8KiB", "64KiB"][random.below(3)])
+            .with("compression", ["none", "lz4", "zstd"][random.below(3)]),
+        EngineKind::Memory => unreachable!("it has no files"),
     };
     let durability = [Os, Os, Always][random.below(3)];
     let steps = (0..40).map(|_| random_step(&mut random)).collect();
@@ -302,7 +407,11 @@ fn random_step(random: &mut Random) -> Step {
     let key = |random: &mut Random| format!("k{}", random.below(9));
     let len = |random: &mut Random| [3, 60, 500, 900, 1500, 5000][random.below(6)];
     let durability = |random: &mut Random| -> Durability { [Os, Os, Os, Always][random.below(4)] };
-    match random.below(20) {
+    match random.below(24) {
+        20 => Step::Flush,
+        21 => load(&[("k1", len(random)), ("k4", len(random)), ("m", len(random))]),
+        22 => Step::CompactRange("k2", "k6"),
+        23 => Step::Hold,
         0..10 => set(&key(random), len(random), durability(random)),
         10..12 => Step::Remove(key(random).into()),
         12 => Step::Swap(key(random).into(), (random.below(3) > 0).then(|| vec![b's'; len(random)])),

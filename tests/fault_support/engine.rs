@@ -107,6 +107,15 @@ impl Engine {
         }
     }
 
+    /// This engine, which keeps no values in memory that are in a file that does not change.
+    pub(crate) fn uncached(&self) -> Engine {
+        match self.kind {
+            EngineKind::Bitcask => self.clone(),
+            EngineKind::Lsm => self.with("cache_bytes", "0"),
+            EngineKind::Memory => unreachable!("it has no files"),
+        }
+    }
+
     /// This engine without files that it could do without.
     pub(crate) fn plain(&self) -> Engine {
         match self.kind {

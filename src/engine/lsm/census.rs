@@ -2,8 +2,10 @@
 
 use crate::engine::filename;
 use crate::engine::health::Health;
+use crate::engine::lsm::options::NAME;
 use crate::engine::lsm::read::Reads;
 use crate::engine::lsm::version::TableFile;
+use crate::engine::lsm::view::View;
 use crate::engine::stats::{FileStats, Stats};
 use crate::error::Result;
 use crate::record::frame::HEADER_LEN;
@@ -12,14 +14,12 @@ use crate::vfs::dir::Dir;
 /// Counts what the view names and what the directory costs. Lists the directory; reads no file.
 ///
 /// How many keys there are is an estimate: whether an entry replaces another is known only when the two
-/// meet. Every tombstone is taken to hide one entry.
+/// meet.
 pub(super) fn take(dir: &Dir, reads: &Reads, active_wal: Option<u64>, health: &Health) -> Result<Stats> {
     let view = reads.views.pin();
     let seqno = reads.snapshots.visible();
     let in_tables =
         |count: fn(&TableFile) -> u64| view.version.tables().map(|table| count(table)).sum::<u64>();
-    let (entries, hidden) = (in_tables(|t| t.meta.entries), in_tables(hidden_entries));
-    let in_memory: u64 = view.memtables().map(|memtable| memtable.len()).sum();
     let table_bytes = in_tables(|t| t.meta.len);
     let listed = dir.list()?.unwrap_or_default();
     let len = |name: &str| listed.iter().find(|entry| entry.name == name).map_or(0, |entry| entry.len);
@@ -40,8 +40,8 @@ pub(super) fn take(dir: &Dir, reads: &Reads, active_wal: Option<u64>, health: &H
     let live_in_tables = in_tables(live_bytes_of);
     let ours = listed.iter().filter(|entry| filename::parse(&entry.name).is_some());
     Ok(Stats {
-        engine: super::NAME,
-        keys: entries - hidden + in_memory,
+        engine: NAME,
+        keys: estimate_keys(&view),
         is_estimate: true,
         seqno,
         disk_bytes: ours.map(|entry| entry.len).sum(),
@@ -54,6 +54,14 @@ pub(super) fn take(dir: &Dir, reads: &Reads, active_wal: Option<u64>, health: &H
         poisoned: health.cause().map(ToString::to_string),
         ..Stats::default()
     })
+}
+
+/// About how many keys there are: every tombstone is taken to hide one entry, and every entry in memory to
+/// be a new key.
+pub(super) fn estimate_keys(view: &View) -> u64 {
+    let tables = view.version.tables().map(|table| table.meta.entries - hidden_entries(table));
+    let memtables = view.memtables().map(|memtable| memtable.len());
+    tables.chain(memtables).sum()
 }
 
 /// Entries that hide another or are hidden.

@@ -11,23 +11,29 @@
 //!
 //! Figures and what was tried are in `notes/decisions/0014-memtable.md`.
 
-pub mod arena;
-pub mod head;
-pub mod skiplist;
+mod arena;
+pub mod cursor;
+mod head;
+mod node;
+mod permutation;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod writer;
 
 use crate::engine::lsm::comparator::Order;
-use crate::engine::lsm::iter::EntryCursor;
 use crate::engine::lsm::key::{self, Kind, seek_trailer, split, trailer};
-use crate::error::Result;
-use skiplist::{Cursor, Node, Skiplist, Writer};
+use cursor::MemtableCursor;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tree::Tree;
+use writer::Writer;
 
 /// Entries that are not in a table yet.
 #[derive(Debug)]
 pub struct Memtable {
     /// Shared with cursors.
-    list: Arc<Skiplist>,
+    tree: Arc<Tree>,
     /// The lowest and the highest sequence number; `u64::MAX` and 0 if there is none.
     first_seqno: AtomicU64,
     last_seqno: AtomicU64,
@@ -48,35 +54,35 @@ impl Memtable {
     /// An empty memtable. The hint, the bytes at which it will be sealed, says how large the blocks of
     /// its arena are. It takes a few kilobytes; more comes as it fills.
     pub fn new(order: Order, capacity_hint_bytes: usize) -> Memtable {
-        let list = Arc::new(Skiplist::new(order, capacity_hint_bytes));
-        Memtable { list, first_seqno: AtomicU64::new(u64::MAX), last_seqno: AtomicU64::new(0) }
+        let tree = Arc::new(Tree::new(order, capacity_hint_bytes));
+        Memtable { tree, first_seqno: AtomicU64::new(u64::MAX), last_seqno: AtomicU64::new(0) }
     }
 
     /// The right to insert, for one at a time. Waits for another who has it: take it once for a batch,
     /// not once for an entry.
     pub fn writer(&self) -> MemtableWriter<'_> {
-        MemtableWriter { table: self, list: self.list.writer() }
+        MemtableWriter { table: self, tree: Writer::new(&self.tree) }
     }
 
     /// The newest entry of a key with a sequence number of at most `at`. No lock, no allocation.
     #[inline]
     pub fn get(&self, user_key: &[u8], at: u64) -> Option<Entry<'_>> {
-        self.list.get(user_key, seek_trailer(at)).map(entry)
+        self.tree.get(user_key, seek_trailer(at)).map(entry)
     }
 
-    /// A cursor over all entries, also those that are inserted while it moves. `prev` costs a search.
+    /// A cursor over the entries. It may outlive the memtable, and keeps its memory.
     pub fn cursor(&self) -> MemtableCursor {
-        MemtableCursor { cursor: Cursor::new(Arc::clone(&self.list)) }
+        MemtableCursor::new(Arc::clone(&self.tree))
     }
 
     /// Bytes of memory that are in use: keys, values and all that is around them.
     pub fn bytes(&self) -> u64 {
-        self.list.bytes()
+        self.tree.bytes()
     }
 
     /// How many entries there are.
     pub fn len(&self) -> u64 {
-        self.list.len()
+        self.tree.len()
     }
 
     /// Whether there are none.
@@ -98,17 +104,17 @@ impl Memtable {
     }
 }
 
-fn entry(node: Node<'_>) -> Entry<'_> {
-    let (_, trailer) = split(node.key());
+fn entry(entry: node::Entry<'_>) -> Entry<'_> {
+    let (_, trailer) = split(entry.key());
     let kind = Kind::of(trailer).expect("the writer made the trailer of a kind");
-    Entry { seqno: key::seqno(trailer), kind, value: node.value() }
+    Entry { seqno: key::seqno(trailer), kind, value: entry.value() }
 }
 
 /// The right to insert into a memtable.
 #[derive(Debug)]
 pub struct MemtableWriter<'a> {
     table: &'a Memtable,
-    list: Writer<'a>,
+    tree: Writer<'a>,
 }
 
 impl MemtableWriter<'_> {
@@ -119,7 +125,7 @@ impl MemtableWriter<'_> {
     #[inline]
     pub fn insert(&mut self, user_key: &[u8], seqno: u64, kind: Kind, value: &[u8]) {
         debug_assert!(seqno <= key::MAX_SEQNO);
-        self.list.insert(user_key, trailer(seqno, kind), value);
+        self.tree.insert(user_key, trailer(seqno, kind), value);
         let (first, last) = (&self.table.first_seqno, &self.table.last_seqno);
         // Stored by one at a time, so a load and a store are enough.
         if seqno < first.load(Ordering::Relaxed) {
@@ -130,63 +136,3 @@ impl MemtableWriter<'_> {
         }
     }
 }
-
-/// Moves over a memtable's entries; keeps them in memory.
-#[derive(Clone, Debug)]
-pub struct MemtableCursor {
-    cursor: Cursor,
-}
-
-impl MemtableCursor {
-    #[inline]
-    fn node(&self) -> Node<'_> {
-        self.cursor.node().expect("the cursor is valid")
-    }
-}
-
-impl EntryCursor for MemtableCursor {
-    fn seek_to_first(&mut self) -> Result<()> {
-        self.cursor.seek_to_first();
-        Ok(())
-    }
-
-    fn seek_to_last(&mut self) -> Result<()> {
-        self.cursor.seek_to_last();
-        Ok(())
-    }
-
-    fn seek(&mut self, target: &[u8]) -> Result<()> {
-        let (user_key, trailer) = split(target);
-        self.cursor.seek(user_key, trailer);
-        Ok(())
-    }
-
-    #[inline]
-    fn next(&mut self) -> Result<()> {
-        self.cursor.next();
-        Ok(())
-    }
-
-    fn prev(&mut self) -> Result<()> {
-        self.cursor.prev();
-        Ok(())
-    }
-
-    #[inline]
-    fn valid(&self) -> bool {
-        self.cursor.node().is_some()
-    }
-
-    #[inline]
-    fn key(&self) -> &[u8] {
-        self.node().key()
-    }
-
-    #[inline]
-    fn value(&self) -> &[u8] {
-        self.node().value()
-    }
-}
-
-#[cfg(test)]
-mod tests;

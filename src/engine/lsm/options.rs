@@ -6,6 +6,9 @@ use crate::error::{Error, Result};
 use std::fmt;
 use std::str::FromStr;
 
+/// The engine's name, in the identity file and in reports.
+pub const NAME: &str = "lsm";
+
 /// The most levels, level 0 included.
 pub const LEVELS: usize = 7;
 

@@ -10,7 +10,8 @@ use crate::engine::lsm::iter::EntryCursor;
 use crate::engine::lsm::iter::merge::Merge;
 use crate::engine::lsm::iter::visible::Visible;
 use crate::engine::lsm::key::{Kind, seqno, split, user_key};
-use crate::engine::lsm::memtable::MemtableCursor;
+use crate::engine::lsm::memtable::cursor::MemtableCursor;
+use crate::engine::lsm::options::NAME;
 use crate::engine::lsm::snapshots::Snapshots;
 use crate::engine::lsm::table::Lookup;
 use crate::engine::lsm::table::cursor::Access;
@@ -178,7 +179,7 @@ impl Reads {
     pub fn explain_get(&self, key: &[u8]) -> Result<Explanation> {
         let view = self.views.load();
         let at = self.snapshots.visible();
-        let mut told = Explanation { engine: super::NAME, visible_seqno: at, ..Explanation::default() };
+        let mut told = Explanation { engine: NAME, visible_seqno: at, ..Explanation::default() };
         if let Some(Hit::Set { seqno, value }) = self.search(&view, key, at, &mut told)? {
             let place = told.steps.last().map(|step| step.place.clone()).unwrap_or_default();
             told.found = Some(Found { place, seqno: Some(seqno), value_bytes: value.len() as u64 });
@@ -191,8 +192,7 @@ impl Reads {
     pub fn explain_scan(self: &Arc<Self>, range: KeyRange, limit: u64) -> Result<Explanation> {
         let direction = range.direction;
         let mut cursor = PinnedCursor::present(self, range)?;
-        let mut told =
-            Explanation { engine: super::NAME, visible_seqno: cursor.moment, ..Explanation::default() };
+        let mut told = Explanation { engine: NAME, visible_seqno: cursor.moment, ..Explanation::default() };
         match direction {
             Direction::Forward => cursor.seek_to_first()?,
             Direction::Reverse => cursor.seek_to_last()?,
@@ -259,6 +259,7 @@ impl Present for Reads {
 
 /// One sorted source of a cursor.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a cursor has few; a box would be one more step an entry")]
 pub enum Source {
     /// A memtable.
     Memtable(usize, MemtableCursor),

@@ -98,7 +98,6 @@ pub fn recover(
     if last_seqno > MAX_SEQNO {
         return Err(listing.damaged(format!("sequence number {last_seqno}")));
     }
-    listener.tell(Event::Opened { keys: active.len(), seqno: last_seqno });
     Ok(Recovered { tables: listing.tables, sealed, active, wal, manifest, meta, last_seqno, leftovers })
 }
 

@@ -4,6 +4,7 @@
 //! write costs more while one is held. What it costs is space: of each key, a compaction keeps the
 //! newest entry that each held moment sees.
 
+use crate::engine::lsm::comparator::Order;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -88,6 +89,7 @@ impl Snapshots {
 /// 3. So nobody sees `old`, and it may go.
 #[derive(Debug)]
 pub struct Keep {
+    order: Order,
     moments: Vec<u64>,
     key: Vec<u8>,
     /// The stripe of the last entry of the key; `None` before the first.
@@ -96,8 +98,8 @@ pub struct Keep {
 
 impl Keep {
     /// For readers at these moments, ascending, and at the present.
-    pub fn new(moments: Vec<u64>) -> Keep {
-        Keep { moments, key: Vec::new(), stripe: None }
+    pub fn new(order: Order, moments: Vec<u64>) -> Keep {
+        Keep { order, moments, key: Vec::new(), stripe: None }
     }
 
     /// Whether anybody can see the next entry. Call it for every entry, in order.
@@ -107,7 +109,7 @@ impl Keep {
             true => 0,
             false => self.moments.partition_point(|&moment| moment < seqno),
         };
-        if self.stripe.is_some() && self.key == user_key {
+        if self.stripe.is_some() && self.order.is_same(&self.key, user_key) {
             return self.stripe.replace(stripe) != Some(stripe);
         }
         self.key.clear();
@@ -127,16 +129,17 @@ impl Keep {
 #[cfg(test)]
 mod tests {
     use super::{Keep, Snapshots};
+    use crate::engine::lsm::comparator::Order;
 
     #[test]
     fn of_each_stripe_the_newest_entry_is_kept() {
-        let mut keep = Keep::new(vec![5, 10]);
+        let mut keep = Keep::new(Order::Bytewise, vec![5, 10]);
         let seen: Vec<_> = [12, 11, 10, 7, 5, 4].into_iter().filter(|&n| keep.is_seen(b"k", n)).collect();
         assert_eq!(seen, [12, 10, 5]);
         assert!(keep.is_seen(b"l", 3), "another key");
         assert!(!keep.is_seen(b"l", 2));
         assert!(keep.is_below_all(5) && !keep.is_below_all(6));
-        let mut keep = Keep::new(vec![]);
+        let mut keep = Keep::new(Order::Bytewise, vec![]);
         let seen: Vec<_> = [12, 11, 1].into_iter().filter(|&n| keep.is_seen(b"", n)).collect();
         assert_eq!(seen, [12]);
     }

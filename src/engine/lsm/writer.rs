@@ -30,16 +30,15 @@ impl Writer {
 
     /// Puts a group that is in the log into the memtable. Readers do not see it yet.
     pub(super) fn insert(&self, group: &[Request]) {
-        let count = |request: &&Request| request.batch.len() as u64;
         let written = || group.iter().filter(|request| request.is_written);
-        let mut seqno = self.next_seqno - written().map(|request| count(&request)).sum::<u64>();
+        let count: u64 = written().map(|request| request.batch.len() as u64).sum();
         let mut memtable = self.memtable.writer();
-        for op in written().flat_map(|request| request.batch.iter()) {
+        let ops = written().flat_map(|request| request.batch.iter());
+        for (seqno, op) in (self.next_seqno - count..).zip(ops) {
             match op {
                 Op::Set(key, value) => memtable.insert(key, seqno, Kind::Set, value),
                 Op::Remove(key) => memtable.insert(key, seqno, Kind::Remove, &[]),
             }
-            seqno += 1;
         }
     }
 }

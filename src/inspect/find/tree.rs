@@ -118,7 +118,7 @@ fn table(look: &Look, store_id: u64, number: u64, key: &[u8], found: &mut Found)
 /// The data blocks that may hold the key, and all that is lost: found by bisecting; all, if a block on
 /// the way is damaged.
 fn candidates(file: &mut TableFile, order: &Order, key: &[u8]) -> Vec<Region> {
-    let all: Vec<_> = file.regions.iter().copied().collect();
+    let all = file.regions.clone();
     let data: Vec<_> = all.iter().copied().filter(|region| region.kind == Kind::Data).collect();
     let lost = all.iter().copied().filter(|region| region.kind == Kind::Lost);
     let Some(first) = bisect(file, order, &data, key, Ordering::is_lt) else { return all_of(&all) };

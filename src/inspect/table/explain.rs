@@ -56,7 +56,7 @@ fn block(
         how => {
             let unfolded = count(opened.plain.len() as u64, "byte");
             text.line(format_args!("          {title}: {}, unfolded {unfolded}", how.name()))?;
-            text.slice(region.at, body, "compressed", "an unfolded length, 4 bytes, before it")?;
+            text.slice(region.at, body, "compressed", "behind the unfolded length")?;
             text.line("          unfolded; from here on offsets are those in the block")?;
             0
         }
@@ -80,7 +80,7 @@ fn block(
     text.row(at, how, &format!("compression = {}", how[0]), opened.compression.name())?;
     let right = file.salt.checksum(region.at, &bytes[..bytes.len() - 4]);
     let field = format!("checksum = {:08x}", opened.checksum);
-    text.row(at + 1, sum, &field, &verdict(right, opened.checksum, "of store, file, place, block"))
+    text.row(at + 1, sum, &field, &verdict(right, opened.checksum, "of place and block"))
 }
 
 fn what(kind: Kind, opened: &Opened) -> String {
@@ -173,12 +173,12 @@ fn entry(
 /// The handles in the value of an index.
 fn handles(text: &mut Text<'_>, kind: Kind, at: u64, value: &[u8]) -> Result<()> {
     let fields: &[(&str, &str)] = match kind {
-        Kind::Index => &[("offset", "of the data block"), ("len", "of the data block, trailer included")],
+        Kind::Index => &[("offset", "of the data block"), ("len", "its bytes, trailer included")],
         _ => &[
             ("index_offset", "of the partition's index"),
             ("index_len", "trailer included"),
             ("filter_offset", "of the partition's filter"),
-            ("filter_len", "trailer included; 0: it has none"),
+            ("filter_len", "trailer included; 0: none"),
         ],
     };
     let (mut reader, mut from) = (Reader::new(value), 0);
@@ -216,15 +216,15 @@ fn properties(text: &mut Text<'_>, at: u64, body: &[u8]) -> Result<Option<String
     rows.u64("entries", "tombstones included")?;
     rows.u64("tombstones", "of these")?;
     rows.u64("older", "behind a newer entry of their key")?;
-    rows.u64("raw_bytes", "of keys and values, as they were set")?;
-    rows.u64("block_bytes", "of data blocks, before compression")?;
+    rows.u64("raw_bytes", "of keys and values, as set")?;
+    rows.u64("block_bytes", "of data blocks, unfolded")?;
     rows.u64("first_seqno", "no entry is older")?;
     rows.u64("last_seqno", "no entry is newer")?;
     rows.bytes("smallest", "the first internal key", internal_key)?;
     rows.bytes("largest", "the last internal key", internal_key)?;
     rows.bytes("comparator", "the order of the keys", |name| quoted(name, 40))?;
     rows.u8("level", "for which it was written")?;
-    rows.u32("filter_bits", |n| n.to_string(), "for each key; 0: no filters")?;
+    rows.u32("filter_bits", |n| n.to_string(), "a key; 0: no filters")?;
     rows.u64("partitions", "of index and filter")?;
     rows.u64("plain_blocks", "data blocks, not compressed")?;
     rows.u64("lz4_blocks", "data blocks")?;
@@ -247,11 +247,11 @@ fn footer(text: &mut Text<'_>, file: &mut TableFile, region: Region, title: &str
     rows.u64("top_len", "trailer included")?;
     rows.u64("properties_offset", "of the properties")?;
     rows.u64("properties_len", "trailer included")?;
-    rows.hex("contents", "XXH3 of all checksums: tells it from others")?;
+    rows.hex("contents", "XXH3 of all checksums")?;
     rows.u32("format", |n| n.to_string(), "the format's version")?;
     let right = file.salt.checksum(region.at, &bytes[..FOOTER_LEN - 12]);
     let found = bytes[FOOTER_LEN - 12..].first_chunk().map_or(0, |sum| u32::from_le_bytes(*sum));
-    let meaning = verdict(right, found, "of store, file, place, footer");
+    let meaning = verdict(right, found, "of place and footer");
     rows.u32("checksum", |n| format!("{n:08x}"), &meaning)?;
     let magic = &bytes[FOOTER_LEN - 8..];
     let meaning = if magic == MAGIC { "a table, format 1" } else { "BAD: no table" };

@@ -2,7 +2,7 @@
 
 use crate::engine::lsm::options::Compression;
 use crate::engine::lsm::table::block::{Block, Entry};
-use crate::engine::lsm::table::compress::decompress;
+use crate::engine::lsm::table::compress::Packed;
 use crate::engine::lsm::table::format::{self, Salt};
 
 /// What a region is.
@@ -58,7 +58,11 @@ pub(in crate::inspect) fn open_block(bytes: &[u8], salt: Salt, at: u64) -> Resul
     let mut plain = Vec::new();
     match sealed.compression {
         Compression::None => plain.extend_from_slice(sealed.body),
-        how => decompress(how, sealed.body, &mut plain)?,
+        how => {
+            let packed = Packed::new(how, sealed.body)?;
+            plain.resize(packed.len, 0);
+            packed.unfold(&mut plain)?;
+        }
     }
     Ok(Opened { at, compression: sealed.compression, checksum: sealed.checksum, plain })
 }

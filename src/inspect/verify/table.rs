@@ -13,6 +13,15 @@ use crate::inspect::verify::Verifier;
 use std::cmp::Ordering;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
+/// The first and last key of a block.
+type Ends = (Vec<u8>, Vec<u8>);
+
+/// A partition that has ended: its last separator if that can be read, its index, its filter.
+type Partition = (Option<Vec<u8>>, Region, Option<Region>);
+
+/// What the top index says of a partition: its separator, and where index and filter are.
+type Named = (Vec<u8>, Option<(u64, u64)>, Option<(u64, u64)>);
+
 /// What was found in a table, on the way through it.
 struct Found {
     order: Order,
@@ -22,14 +31,14 @@ struct Found {
     last: Vec<u8>,
     /// XXH3 of all checksums.
     contents: Xxh3,
-    /// The data blocks of this partition with their first and last keys; without, if one is damaged.
-    blocks: Vec<(Region, Option<(Vec<u8>, Vec<u8>)>)>,
+    /// The data blocks of this partition; of a damaged one the keys are not known.
+    blocks: Vec<(Region, Option<Ends>)>,
     /// Of the user keys of this partition.
     hashes: Vec<u64>,
     /// The filter of this partition.
     filter: Option<Region>,
-    /// The partitions before: the last separator, the index, the filter.
-    parts: Vec<(Option<Vec<u8>>, Region, Option<Region>)>,
+    /// The partitions before.
+    parts: Vec<Partition>,
 }
 
 impl Verifier {
@@ -218,7 +227,7 @@ impl Found {
             named.push((separator.to_vec(), handle(), handle()));
         })?;
         let place = |region: &Region| (region.at, region.end - region.at);
-        let is_right = |(said, part): (&(Vec<u8>, _, _), &(Option<Vec<u8>>, Region, Option<Region>))| {
+        let is_right = |(said, part): (&Named, &Partition)| {
             part.0.as_ref().is_none_or(|separator| *separator == said.0)
                 && said.1 == Some(place(&part.1))
                 && said.2 == Some(part.2.as_ref().map_or((0, 0), place))

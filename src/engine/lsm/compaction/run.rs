@@ -45,7 +45,7 @@ pub fn run<'a>(
     next_number: &dyn Fn() -> Result<u64>,
 ) -> Result<Ran<'a>> {
     let mut entries = Merge::new(order.clone(), sources(maker, order, job));
-    let mut keep = Keep::new(moments);
+    let mut keep = Keep::new(order.clone(), moments);
     let mut base = Base::of(job, order);
     let mut output = Output::new(maker, order, limits, job, next_number);
     let read_bytes = job.tables().map(|table| table.meta.len).sum();
@@ -93,6 +93,7 @@ fn sources(maker: &Maker, order: &Order, job: &Compaction) -> Vec<LevelCursor> {
 /// The tables that are being written.
 struct Output<'a, 'b> {
     made: Made<'a>,
+    order: &'b Order,
     level: u8,
     cutter: Cutter<'b>,
     next_number: &'b dyn Fn() -> Result<u64>,
@@ -111,6 +112,7 @@ impl<'a, 'b> Output<'a, 'b> {
     ) -> Output<'a, 'b> {
         Output {
             made: maker.make(),
+            order,
             level: job.output_level,
             cutter: Cutter::of(job, limits, order),
             next_number,
@@ -122,7 +124,7 @@ impl<'a, 'b> Output<'a, 'b> {
     /// Adds an entry; begins another table first if this one is full. All entries of a user key stay
     /// together.
     fn add(&mut self, user_key: &[u8], key: &[u8], value: &[u8]) -> Result<()> {
-        if self.last.as_deref() != Some(user_key) {
+        if !self.last.as_ref().is_some_and(|last| self.order.is_same(last, user_key)) {
             let bytes = self.table.as_ref().map_or(0, TableBuilder::bytes);
             if self.cutter.cuts_before(user_key, bytes) {
                 self.end_table()?;

@@ -104,7 +104,7 @@ impl<E: EntryCursor> Visible<E> {
         let mut in_a_row = 0;
         while self.entries.valid() {
             let (key, trailer) = split(self.entries.key());
-            let is_passed = passing && key == &self.key[..];
+            let is_passed = passing && self.order.is_same(key, &self.key);
             if !is_passed && seqno(trailer) <= self.at {
                 if !self.is_before_end(key) {
                     return Ok(());
@@ -152,7 +152,7 @@ impl<E: EntryCursor> Visible<E> {
         let mut found = false;
         while self.entries.valid() {
             let (key, trailer) = split(self.entries.key());
-            if found && key != &self.key[..] {
+            if found && !self.order.is_same(key, &self.key) {
                 break;
             }
             if !found && !self.is_after_start(key) {

@@ -33,7 +33,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// Bytes of a granule: what places count, and how nodes are aligned.
-pub const GRANULE: usize = 8;
+pub(super) const GRANULE: usize = 8;
 
 /// Bits of a place that count granules in a slot.
 const SLOT_BITS: u32 = 21;
@@ -51,13 +51,13 @@ const HUGE: usize = 2 << 20;
 
 /// Memory for nodes. Room for 8 GiB at least, whatever their sizes.
 #[derive(Debug)]
-pub struct Arena {
+pub(super) struct Arena {
     blocks: Box<[AtomicPtr<u8>]>,
 }
 
 /// What the one writer knows of an arena, and what owns its memory.
 #[derive(Debug)]
-pub struct Grower {
+pub(super) struct Grower {
     maps: Vec<MmapRaw>,
     /// The next free place, and the bytes that are left behind it.
     free: u32,
@@ -70,42 +70,51 @@ pub struct Grower {
 
 impl Grower {
     /// Bytes that nodes take, and that no node can take any more.
-    pub fn used(&self) -> u64 {
+    pub(super) fn used(&self) -> u64 {
         self.used
+    }
+
+    /// Moves on in the last block.
+    fn skip(&mut self, bytes: usize) {
+        self.free += (bytes / GRANULE) as u32;
+        self.left -= bytes;
+        self.used += bytes as u64;
     }
 }
 
 impl Arena {
     /// An arena that will hold about so many bytes, and its grower. Maps nothing yet.
-    pub fn new(capacity_hint_bytes: usize) -> (Arena, Grower) {
+    pub(super) fn new(capacity_hint_bytes: usize) -> (Arena, Grower) {
         let blocks = (0..SLOTS).map(|_| AtomicPtr::new(ptr::null_mut())).collect();
         let next_block = (capacity_hint_bytes / 16).clamp(SMALLEST, SLOT).next_power_of_two();
         (Arena { blocks }, Grower { maps: Vec::new(), free: 0, left: 0, next_block, used: 0 })
     }
 
-    /// Room for so many bytes, zeros, aligned to [`GRANULE`].
+    /// Room for so many bytes, zeros, aligned to [`GRANULE`], and to `align` if it is a larger power
+    /// of two, up to a page.
     ///
     /// Panics if all slots are taken, and aborts if the system has no memory, as any allocation does.
     ///
     /// # Safety
     ///
     /// The grower is the one that was made with this arena.
-    pub unsafe fn allocate(&self, grower: &mut Grower, bytes: usize) -> u32 {
+    pub(super) unsafe fn allocate(&self, grower: &mut Grower, bytes: usize, align: usize) -> u32 {
+        // Blocks begin at a page, and end at one: what is left tells how it is aligned.
         let bytes = bytes.next_multiple_of(GRANULE);
+        let skip = grower.left % align.max(GRANULE);
+        grower.skip(skip);
         if bytes > grower.left {
             if bytes > grower.next_block / 4 {
                 grower.used += bytes as u64;
                 return self.add_block(grower, bytes);
             }
-            grower.used += grower.left as u64;
+            grower.skip(grower.left);
             grower.left = grower.next_block;
             grower.free = self.add_block(grower, grower.next_block);
             grower.next_block = (grower.next_block * 2).min(SLOT);
         }
         let place = grower.free;
-        grower.free += (bytes / GRANULE) as u32;
-        grower.left -= bytes;
-        grower.used += bytes as u64;
+        grower.skip(bytes);
         place
     }
 
@@ -127,7 +136,7 @@ impl Arena {
     /// this one is inside of what it gave out; the caller knows of it by its own doing or by an
     /// acquiring load. The pointer is good for as long as the arena's grower lives.
     #[inline]
-    pub unsafe fn pointer(&self, place: u32) -> *mut u8 {
+    pub(super) unsafe fn pointer(&self, place: u32) -> *mut u8 {
         let slot = (place >> SLOT_BITS) as usize;
         let offset = (place as usize & ((1 << SLOT_BITS) - 1)) * GRANULE;
         // SAFETY: 11 bits are below SLOTS (2,048), the table's length. The slot's block is there, and

@@ -24,13 +24,13 @@
 use std::fmt;
 
 /// Bits of a head.
-pub const HEAD_BITS: u32 = 30;
+pub(super) const HEAD_BITS: u32 = 30;
 
 /// The greatest head.
 const MAX: u32 = (1 << HEAD_BITS) - 1;
 
 /// How the keys of a table are measured.
-pub struct Heads {
+pub(super) struct Heads {
     /// What all began with.
     prefix: Vec<u8>,
     /// For each byte: its digit, and whether it occurred.
@@ -44,7 +44,7 @@ pub struct Heads {
 
 impl Heads {
     /// Measures as fits these keys.
-    pub fn fit<'a>(keys: impl Iterator<Item = &'a [u8]> + Clone, is_reverse: bool) -> Heads {
+    pub(super) fn fit<'a>(keys: impl Iterator<Item = &'a [u8]> + Clone, is_reverse: bool) -> Heads {
         let first = keys.clone().next().unwrap_or(&[]);
         let shared = |key: &[u8]| first.iter().zip(key).take_while(|(a, b)| a == b).count();
         let prefix = &first[..keys.clone().map(shared).min().unwrap_or(0)];
@@ -65,14 +65,14 @@ impl Heads {
     }
 
     /// Whether it tells more keys apart than another that was made from keys of the same table.
-    pub fn is_wider_than(&self, other: &Heads) -> bool {
+    pub(super) fn is_wider_than(&self, other: &Heads) -> bool {
         let base = |heads: &Heads| heads.powers[1];
         self.prefix.len() < other.prefix.len() || base(self) > base(other)
     }
 
     /// The head of a key.
     #[inline]
-    pub fn of(&self, key: &[u8]) -> u32 {
+    pub(super) fn of(&self, key: &[u8]) -> u32 {
         let head = match key.strip_prefix(&self.prefix[..]) {
             Some(rest) => (self.number(rest) >> self.shift) as u32,
             None if key < &self.prefix[..] => 0,

@@ -1,8 +1,7 @@
 //! What must hold of any memtable: against a model, and with readers beside the writer.
 
-#![expect(clippy::unwrap_used, reason = "a test may")]
-
-use super::{Entry, Memtable, MemtableCursor};
+use super::cursor::MemtableCursor;
+use super::{Entry, Memtable};
 use crate::engine::lsm::comparator::{Comparator, Order};
 use crate::engine::lsm::iter::EntryCursor;
 use crate::engine::lsm::key::{Kind, internal, seek_trailer, seqno, split, trailer, user_key};

@@ -293,7 +293,7 @@ impl<'a> Block<'a> {
         while at < self.end {
             let entry = self.entry(at)?;
             at = entry.next;
-            let len = (entry.shared + entry.value - entry.suffix).checked_sub(TRAILER_LEN)?;
+            let len = entry.shared.checked_add(entry.value - entry.suffix)?.checked_sub(TRAILER_LEN)?;
             if entry.shared > matched {
                 if matched >= last_len {
                     return Some(None);

@@ -11,10 +11,69 @@
 
 use hashbrown::HashTable;
 use parking_lot::Mutex;
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::ops::Deref;
 use std::sync::Arc;
 
-/// A verified, uncompressed block. Clones share it.
-pub type CachedBlock = Arc<[u8]>;
+/// A verified, uncompressed block. Derefs to its bytes; clones share them.
+///
+/// The bytes lie in a room that may be somewhat larger, so that the room of a block that had to go
+/// serves the next one: at a steady state reading a block allocates nothing.
+#[derive(Clone, Debug)]
+pub struct CachedBlock {
+    room: Arc<[u8]>,
+    len: usize,
+}
+
+/// Rooms are multiples of so many bytes.
+const ROOM_STEP: usize = 128;
+
+thread_local! {
+    /// The room of the block that this thread has last pushed out.
+    static SPARE: Cell<Option<Arc<[u8]>>> = const { Cell::new(None) };
+}
+
+impl CachedBlock {
+    /// A block of `len` bytes, which `fill` puts there. What `fill` finds there is nobody's.
+    pub fn new<E>(len: usize, fill: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<CachedBlock, E> {
+        let mut room = match SPARE.take() {
+            Some(spare) if spare.len() >= len && spare.len() / 8 * 7 <= len => spare,
+            _ => Arc::default(),
+        };
+        // Somebody may be reading in it still.
+        if Arc::get_mut(&mut room).is_none_or(|room| room.len() < len) {
+            room = std::iter::repeat_n(0, len.next_multiple_of(ROOM_STEP)).collect();
+        }
+        let free = Arc::get_mut(&mut room).expect("a new room has no other owner");
+        fill(&mut free[..len])?;
+        Ok(CachedBlock { room, len })
+    }
+
+    /// Bytes that it costs to keep it.
+    fn charge(&self) -> u64 {
+        self.room.len() as u64 + OVERHEAD_BYTES
+    }
+}
+
+impl From<&[u8]> for CachedBlock {
+    fn from(bytes: &[u8]) -> CachedBlock {
+        let fill = |room: &mut [u8]| {
+            room.copy_from_slice(bytes);
+            Ok(())
+        };
+        CachedBlock::new::<Infallible>(bytes.len(), fill).unwrap_or_else(|never| match never {})
+    }
+}
+
+impl Deref for CachedBlock {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &self.room[..self.len]
+    }
+}
 
 /// The most shards.
 const SHARDS: usize = 16;
@@ -48,7 +107,8 @@ impl BlockId {
 #[derive(Debug)]
 struct Slot {
     id: BlockId,
-    block: CachedBlock,
+    /// None only between an eviction and what follows it.
+    block: Option<CachedBlock>,
     hits: u8,
 }
 
@@ -109,16 +169,15 @@ impl BlockCache {
 
     /// Keeps a block. One that is larger than a shard is not kept.
     pub fn insert(&self, number: u64, offset: u64, block: &CachedBlock) {
-        let charge = charge(block);
-        if charge > self.shard_bytes {
+        if block.charge() > self.shard_bytes {
             return;
         }
         let id = BlockId { number, offset };
         let hash = id.hash();
-        let mut evicted = Vec::new();
-        self.shard(hash).lock().insert(id, hash, block, self.shard_bytes, &mut evicted);
-        // Freed here, with the lock let go.
-        drop(evicted);
+        let evicted = self.shard(hash).lock().insert(id, hash, block, self.shard_bytes);
+        if let Some(evicted) = evicted {
+            SPARE.set(Some(evicted.room));
+        }
     }
 
     /// What was asked of it since it was made.
@@ -140,10 +199,6 @@ impl BlockCache {
     }
 }
 
-fn charge(block: &CachedBlock) -> u64 {
-    block.len() as u64 + OVERHEAD_BYTES
-}
-
 impl Shard {
     #[inline]
     fn get(&mut self, id: BlockId, hash: u64) -> Option<CachedBlock> {
@@ -154,41 +209,44 @@ impl Shard {
         self.counts.hits += 1;
         let slot = &mut self.ring[place as usize];
         slot.hits = (slot.hits + 1).min(MAX_HITS);
-        Some(slot.block.clone())
+        slot.block.clone()
     }
 
-    fn insert(&mut self, id: BlockId, hash: u64, block: &CachedBlock, room: u64, out: &mut Vec<CachedBlock>) {
+    /// Takes a block in. Returns the last of those that had to go for it, if any had to.
+    fn insert(&mut self, id: BlockId, hash: u64, block: &CachedBlock, most: u64) -> Option<CachedBlock> {
         if self.map.find(hash, |&place| self.ring[place as usize].id == id).is_some() {
             // Another thread has read it too.
-            return;
+            return None;
         }
-        let mut freed = None;
-        while self.used_bytes + charge(block) > room {
-            if let Some(place) = freed {
+        let mut evicted = None;
+        while self.used_bytes + block.charge() > most {
+            if let Some((place, _)) = evicted {
                 self.remove_place(place);
             }
-            freed = Some(self.evict(out));
+            evicted = Some(self.evict());
         }
-        let slot = Slot { id, block: block.clone(), hits: 0 };
-        self.used_bytes += charge(block);
+        let slot = Slot { id, block: Some(block.clone()), hits: 0 };
+        self.used_bytes += block.charge();
         self.counts.inserts += 1;
-        let place = match freed {
+        let (place, evicted) = match evicted {
             // Where the hand has just been: it comes back here last.
-            Some(place) => {
+            Some((place, evicted)) => {
                 self.ring[place] = slot;
-                place
+                (place, evicted)
             }
             None => {
                 self.ring.push(slot);
-                self.ring.len() - 1
+                (self.ring.len() - 1, None)
             }
         };
         let ring = &self.ring;
         self.map.insert_unique(hash, place as u32, |&place| ring[place as usize].id.hash());
+        evicted
     }
 
-    /// Takes out the next block that was not hit, and returns its place, which is left to be filled.
-    fn evict(&mut self, out: &mut Vec<CachedBlock>) -> usize {
+    /// Takes out the next block that was not hit, and returns it and its place, which is left to be
+    /// filled.
+    fn evict(&mut self) -> (usize, Option<CachedBlock>) {
         loop {
             let place = self.hand % self.ring.len();
             self.hand = place + 1;
@@ -197,12 +255,11 @@ impl Shard {
                 slot.hits -= 1;
                 continue;
             }
-            let id = slot.id;
-            self.used_bytes -= charge(&slot.block);
-            out.push(std::mem::replace(&mut slot.block, Arc::from([])));
+            let (id, block) = (slot.id, slot.block.take());
+            self.used_bytes -= block.as_ref().map_or(0, CachedBlock::charge);
             self.unmap(id, place);
             self.counts.evictions += 1;
-            return place;
+            return (place, block);
         }
     }
 
@@ -211,11 +268,9 @@ impl Shard {
         self.ring.swap_remove(place);
         self.hand = place;
         if let Some(moved) = self.ring.get(place) {
-            let (id, old) = (moved.id, self.ring.len());
-            // Found, not entered: an entry may make the map grow, and that would ask for the hash of the
-            // place that is no more.
-            if let Some(mapped) = self.map.find_mut(id.hash(), |&at| at as usize == old) {
-                *mapped = place as u32;
+            let old = self.ring.len();
+            if let Some(at) = self.map.find_mut(moved.id.hash(), |&at| at as usize == old) {
+                *at = place as u32;
             }
         }
     }
@@ -233,18 +288,18 @@ mod tests {
     use std::collections::HashMap;
 
     fn block(n: u64, len: usize) -> CachedBlock {
-        vec![n as u8; len].into()
+        CachedBlock::from(&vec![n as u8; len][..])
     }
 
     #[test]
     fn it_stays_within_its_bytes_and_never_answers_for_another_block() {
-        for capacity in [0, 100, 8 << 10, 100 << 10, 4 << 20] {
+        for capacity in [0, 300, 8 << 10, 100 << 10, 4 << 20] {
             let cache = BlockCache::new(capacity);
             let mut lens = HashMap::new();
             for n in 0..20_000u64 {
                 let scattered = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
                 let (number, offset) = (scattered % 3, scattered % 1021 % (1 + n % 900) * 100);
-                let len = *lens.entry((number, offset)).or_insert(20 + (n as usize * 31) % 3000);
+                let len = *lens.entry((number, offset)).or_insert((n as usize * 31) % 3000);
                 match cache.get(number, offset) {
                     Some(found) => assert!(found.len() == len),
                     None => cache.insert(number, offset, &block(n, len)),

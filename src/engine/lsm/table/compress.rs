@@ -68,37 +68,56 @@ thread_local! {
     static ZSTD: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
-/// Puts the uncompressed form of `bytes`, whose checksum has been found right, into `out`; says in words
-/// what is wrong with them.
-pub fn decompress(compression: Compression, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), &'static str> {
-    let (len, packed) = bytes.split_first_chunk::<LEN>().ok_or("a compressed block is cut")?;
-    let len = u32::from_le_bytes(*len) as usize;
-    let plausible = match compression {
-        Compression::Lz4 => packed.len().saturating_mul(LZ4_RATIO),
-        _ => MAX_BLOCK_LEN,
-    };
-    if len > MAX_BLOCK_LEN.min(plausible) {
-        return Err("a compressed block claims an impossible length");
+/// A compressed block that may be unfolded.
+#[derive(Clone, Copy, Debug)]
+pub struct Packed<'a> {
+    compression: Compression,
+    bytes: &'a [u8],
+    /// Bytes that it has uncompressed: what it says, and what it can have.
+    pub len: usize,
+}
+
+impl<'a> Packed<'a> {
+    /// Takes in bytes whose checksum has been found right; says in words what is wrong with them.
+    pub fn new(compression: Compression, bytes: &'a [u8]) -> Result<Packed<'a>, &'static str> {
+        let (len, bytes) = bytes.split_first_chunk::<LEN>().ok_or("a compressed block is cut")?;
+        let len = u32::from_le_bytes(*len) as usize;
+        let most = match compression {
+            Compression::Lz4 => bytes.len().saturating_mul(LZ4_RATIO),
+            // A frame has its length too, and both must be right.
+            Compression::Zstd => frame_len(bytes),
+            Compression::None => 0,
+        };
+        match len > most.min(MAX_BLOCK_LEN) {
+            true => Err("a compressed block claims an impossible length"),
+            false => Ok(Packed { compression, bytes, len }),
+        }
     }
-    out.clear();
-    out.try_reserve(len).map_err(|_| "a compressed block is larger than the memory")?;
-    out.resize(len, 0);
-    let found = match compression {
-        Compression::None => return Err("a block that is not compressed was taken for one that is"),
-        Compression::Lz4 => lz4_flex::block::decompress_into(packed, out).ok(),
-        Compression::Zstd => ZSTD.with_borrow_mut(|zstd| {
-            if zstd.is_none() {
-                *zstd = zstd::bulk::Decompressor::new().ok();
-            }
-            zstd.as_mut()?.decompress_to_buffer(packed, &mut out[..]).ok()
-        }),
-    };
-    if found == Some(len) { Ok(()) } else { Err("a compressed block does not unfold") }
+
+    /// Puts the uncompressed block into `out`, which has [`Packed::len`] bytes.
+    pub fn unfold(&self, out: &mut [u8]) -> Result<(), &'static str> {
+        let found = match self.compression {
+            Compression::Lz4 => lz4_flex::block::decompress_into(self.bytes, out).ok(),
+            _ => ZSTD.with_borrow_mut(|zstd| {
+                if zstd.is_none() {
+                    *zstd = zstd::bulk::Decompressor::new().ok();
+                }
+                zstd.as_mut()?.decompress_to_buffer(self.bytes, out).ok()
+            }),
+        };
+        if found == Some(self.len) { Ok(()) } else { Err("a compressed block does not unfold") }
+    }
+}
+
+/// The uncompressed length that a frame of Zstandard says it has; 0 if it says none.
+fn frame_len(bytes: &[u8]) -> usize {
+    let len = zstd::zstd_safe::get_frame_content_size(bytes).ok().flatten().unwrap_or(0);
+    usize::try_from(len).unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Compressor, decompress};
+    use super::{Compressor, Packed};
     use crate::engine::lsm::options::Compression;
 
     #[test]
@@ -111,18 +130,23 @@ mod tests {
             assert!(compressor.compress(&noise).is_none());
             let (how, packed) = compressor.compress(&text).unwrap();
             assert!(how == compression && packed.len() < 400);
-            let mut out = Vec::new();
-            decompress(how, packed, &mut out).unwrap();
-            assert!(out == text);
+            let unfold = |bytes: &[u8]| {
+                let packed = Packed::new(how, bytes)?;
+                let mut out = vec![0; packed.len];
+                packed.unfold(&mut out).map(|()| out)
+            };
+            assert!(unfold(packed).unwrap() == text);
             for cut in 0..packed.len() {
-                assert!(decompress(how, &packed[..cut], &mut out).is_err(), "{how:?} cut at {cut}");
+                assert!(unfold(&packed[..cut]).is_err(), "{how:?} cut at {cut}");
             }
-            for len in [text.len() - 1, text.len() + 1, u32::MAX as usize] {
+            for len in [text.len() - 1, text.len() + 1] {
                 let mut forged = packed.to_vec();
                 forged[..4].copy_from_slice(&(len as u32).to_le_bytes());
-                assert!(decompress(how, &forged, &mut out).is_err(), "{how:?} {len}");
-                assert!(out.capacity() < 1 << 20, "{}", out.capacity());
+                assert!(unfold(&forged).is_err(), "{how:?} {len}");
             }
+            let mut forged = packed.to_vec();
+            forged[..4].copy_from_slice(&u32::MAX.to_le_bytes());
+            assert!(Packed::new(how, &forged).is_err(), "nothing is made ready for it");
         }
         assert!(Compressor::new(Compression::None).compress(&text).is_none());
     }

@@ -6,6 +6,7 @@ use crate::engine::lsm::table::Table;
 use crate::engine::lsm::table::block::{Block, Entry, Found, Target};
 use crate::engine::lsm::table::cache::CachedBlock;
 use crate::engine::lsm::table::format::Handle;
+use crate::engine::lsm::table::reader::Body;
 use crate::error::{Error, Result};
 use std::ops::Range;
 use std::sync::Arc;
@@ -224,10 +225,13 @@ impl TableCursor {
     fn fetch_from_window(&mut self, handle: Handle) -> Result<Place> {
         let start = (handle.offset - self.window_at.start) as usize;
         let bytes = &self.window[start..start + handle.len as usize];
-        Ok(match self.table.reader().unseal(bytes, handle, &mut self.plain)? {
-            Some(body) => Place::Window(start..start + body.len()),
-            None => Place::Plain,
-        })
+        let packed = match self.table.reader().unseal(bytes, handle)? {
+            Body::Plain(body) => return Ok(Place::Window(start..start + body.len())),
+            Body::Packed(packed) => packed,
+        };
+        self.plain.resize(packed.len, 0);
+        packed.unfold(&mut self.plain).map_err(|reason| self.table.reader().damaged(handle, reason))?;
+        Ok(Place::Plain)
     }
 
     /// Moves to the first entry of the next block, if there is one.

@@ -124,6 +124,7 @@ mod tests {
     use crate::engine::lsm::comparator::Order;
     use crate::engine::lsm::key::{Kind, internal, seek_trailer, trailer};
     use crate::engine::lsm::table::block::{BlockBuilder, Target};
+    use crate::engine::lsm::table::cache::CachedBlock;
     use std::cmp::Ordering;
 
     #[test]
@@ -149,7 +150,7 @@ mod tests {
                     let kept: Vec<_> = keys.iter().step_by(step).collect();
                     kept.iter().for_each(|key| builder.add(&mut out, key, b"v"));
                     builder.finish(&mut out);
-                    let index = Index::new(out.into(), &order).unwrap();
+                    let index = Index::new(CachedBlock::from(&out[..]), &order).unwrap();
                     assert_eq!(index.len(), kept.len());
                     for (key, at) in keys.iter().flat_map(|key| [2, 3, 4, 9].map(|at| (key, at))) {
                         for user_key in [&key[..key.len() - 8], &key[..key.len() - 7], b"", b"x", b"y"] {

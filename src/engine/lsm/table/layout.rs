@@ -132,9 +132,7 @@ impl Table {
             return Ok(Decoded { compression, checksum, plain: bytes, restarts: 0, content });
         }
         let mut plain = Vec::new();
-        if let Some(body) = self.reader().unseal(&bytes, region.at, &mut plain)? {
-            plain.extend_from_slice(body);
-        }
+        self.reader().unseal_into(&bytes, region.at, &mut plain)?;
         let sealed = format::unseal(&bytes, self.reader().salt(), region.at.offset);
         let sealed = sealed.map_err(|reason| self.reader().damaged(region.at, reason))?;
         let restarts = match region.kind {

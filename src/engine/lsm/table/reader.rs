@@ -3,7 +3,7 @@
 use crate::engine::filename;
 use crate::engine::lsm::options::Compression;
 use crate::engine::lsm::table::cache::CachedBlock;
-use crate::engine::lsm::table::compress::decompress;
+use crate::engine::lsm::table::compress::Packed;
 use crate::engine::lsm::table::format::{self, BadFooter, FOOTER_LEN, FORMAT, Footer, Handle, Salt};
 use crate::engine::lsm::table::shelf::Shelf;
 use crate::error::{Error, Result};
@@ -19,6 +19,15 @@ const MAX_SCRATCH: usize = 1 << 20;
 thread_local! {
     /// For blocks on their way from the disk.
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A block whose checksum is right.
+#[derive(Clone, Copy, Debug)]
+pub enum Body<'a> {
+    /// It is not compressed.
+    Plain(&'a [u8]),
+    /// It is.
+    Packed(Packed<'a>),
 }
 
 /// The open file of a table.
@@ -102,26 +111,37 @@ impl BlockReader {
 
     /// The block in bytes that were read from its place.
     fn unfold(&self, bytes: &[u8], handle: Handle) -> Result<CachedBlock> {
-        let mut plain = Vec::new();
-        match self.unseal(bytes, handle, &mut plain)? {
-            Some(body) => Ok(Arc::from(body)),
-            None => Ok(Arc::from(plain)),
-        }
+        let packed = match self.unseal(bytes, handle)? {
+            Body::Plain(body) => return Ok(CachedBlock::from(body)),
+            Body::Packed(packed) => packed,
+        };
+        CachedBlock::new(packed.len, |room| packed.unfold(room))
+            .map_err(|reason| self.damaged(handle, reason))
     }
 
-    /// Verifies a block. Returns its body where it lies, or, if it is compressed, puts it into `plain`.
+    /// Verifies a block that was read from its place.
     #[inline]
-    pub fn unseal<'a>(
-        &self,
-        bytes: &'a [u8],
-        handle: Handle,
-        plain: &mut Vec<u8>,
-    ) -> Result<Option<&'a [u8]>> {
+    pub fn unseal<'a>(&self, bytes: &'a [u8], handle: Handle) -> Result<Body<'a>> {
         let damaged = |reason| self.damaged(handle, reason);
         let sealed = format::unseal(bytes, self.salt, handle.offset).map_err(damaged)?;
         match sealed.compression {
-            Compression::None => Ok(Some(sealed.body)),
-            how => decompress(how, sealed.body, plain).map(|()| None).map_err(damaged),
+            Compression::None => Ok(Body::Plain(sealed.body)),
+            how => Packed::new(how, sealed.body).map(Body::Packed).map_err(damaged),
+        }
+    }
+
+    /// Verifies a block, and puts it into `plain`, uncompressed.
+    pub fn unseal_into(&self, bytes: &[u8], handle: Handle, plain: &mut Vec<u8>) -> Result<()> {
+        match self.unseal(bytes, handle)? {
+            Body::Plain(body) => {
+                plain.clear();
+                plain.extend_from_slice(body);
+                Ok(())
+            }
+            Body::Packed(packed) => {
+                plain.resize(packed.len, 0);
+                packed.unfold(plain).map_err(|reason| self.damaged(handle, reason))
+            }
         }
     }
 

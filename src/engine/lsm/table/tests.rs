@@ -8,6 +8,7 @@ use crate::engine::lsm::key::{self, Kind, internal, trailer};
 use crate::engine::lsm::options::{Compression, Compressions, LsmOptions};
 use crate::engine::lsm::table::builder::TableBuilder;
 use crate::engine::lsm::table::cursor::{Access, TableCursor};
+use crate::engine::lsm::table::format::Salt;
 use crate::engine::lsm::table::layout::{Content, RegionKind};
 use crate::engine::lsm::table::store::{TableSlot, TableStore};
 use crate::engine::lsm::table::{Lookup, Table};
@@ -15,7 +16,9 @@ use crate::engine::lsm::version::edit::TableMeta;
 use crate::error::{Error, Result};
 use crate::vfs::counting::CountingDisk;
 use crate::vfs::dir::Dir;
+use crate::vfs::fault::{At, Call, Errno, Fault, FaultDisk, Lasting};
 use crate::vfs::memory::{Record, SimDisk};
+use crate::vfs::os::OsDisk;
 use crate::vfs::{Cause, Vfs};
 use proptest::prelude::*;
 use std::cmp::Ordering;
@@ -333,6 +336,49 @@ fn every_flipped_bit_and_every_cut_is_found() {
     }
 }
 
+/// A checksum tells damage, not malice: bytes that were forged with care are read without a panic, an
+/// endless loop or a huge allocation, whatever they answer.
+#[test]
+fn forged_blocks_do_no_harm() {
+    for how in [Compression::None, Compression::Lz4, Compression::Zstd] {
+        let dir = dir(&disk());
+        let options = LsmOptions { cache_bytes: 0, ..options(256, 3, 10, how, Order::Bytewise) };
+        let entries = entries(12);
+        let meta = build(&dir, 3, &options, &entries);
+        let bytes = dir.read(&filename::table(3), 1 << 20, Cause::Inspect).unwrap();
+        let salt = Salt::new(STORE, 3);
+        let regions = open(&dir, 3, &meta, &options).unwrap().layout().regions;
+        for region in regions.iter().filter(|region| region.kind != RegionKind::Footer) {
+            let (begin, end) = (region.at.offset as usize, region.at.end() as usize - 4);
+            for bit in begin * 8..end * 8 {
+                let mut forged = bytes.clone();
+                forged[bit / 8] ^= 1 << (bit % 8);
+                let sum = salt.checksum(region.at.offset, &forged[begin..end]);
+                forged[end..end + 4].copy_from_slice(&sum.to_le_bytes());
+                forge(&dir, &forged);
+                let Ok(table) = open(&dir, 3, &meta, &options) else { continue };
+                assert!(!table.verify().is_empty(), "bit {bit} of byte {}: {region:?}", bit / 8);
+                for access in ACCESSES {
+                    drop((read_all(&table, access), read_all_backward(&table, access)));
+                }
+                entries.iter().for_each(|(key, _)| drop(get(&table, key::user_key(key), 15)));
+            }
+        }
+    }
+}
+
+#[test]
+fn tables_are_read_through_maps_too() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = Dir::new(Arc::new(OsDisk), temporary.path());
+    for how in [Compression::None, Compression::Zstd] {
+        let options = LsmOptions { mmap: true, ..options(256, 3, 10, how, Order::Bytewise) };
+        let entries = entries(100);
+        let meta = build(&dir, 3, &options, &entries);
+        check(&open(&dir, 3, &meta, &options).unwrap(), &entries, &Order::Bytewise);
+    }
+}
+
 #[test]
 fn blocks_and_tables_pass_in_their_own_place_only() {
     let dir = dir(&disk());
@@ -489,6 +535,60 @@ fn no_more_tables_are_open_than_may_be() {
     drop(slots);
     assert_eq!((store.open_tables(), store.close_all()), (0, 0));
     assert!(read_all(&held, Access::Point).unwrap() == all);
+}
+
+#[test]
+fn a_read_that_fails_is_an_error_and_nothing_stays_behind() {
+    let inner = disk();
+    let options = LsmOptions { cache_bytes: 512, ..options(256, 3, 10, Compression::Lz4, Order::Bytewise) };
+    let all = entries(30);
+    let meta = build(&dir(&inner), 3, &options, &all);
+    let slot = TableSlot::default();
+    let store = |disk: &FaultDisk| {
+        let vfs: Arc<dyn Vfs> = Arc::new(disk.clone());
+        TableStore::new(Dir::new(vfs, Path::new("/db")), STORE, &options)
+    };
+    let read = |store: &TableStore, slot: &TableSlot| -> Result<()> {
+        let table = store.find(3, &meta, slot)?.share();
+        for (key, value) in &all {
+            let (user_key, trailer) = key::split(key);
+            assert_eq!(get(&table, user_key, key::seqno(trailer))?.unwrap().2, *value);
+        }
+        for access in ACCESSES {
+            assert!(read_all(&table, access)? == all && read_all_backward(&table, access)? == all);
+        }
+        Ok(())
+    };
+    let quiet = FaultDisk::new(Arc::new(inner.clone()));
+    read(&store(&quiet), &slot).unwrap();
+    assert!(quiet.operations() > 30, "{}", quiet.operations());
+    for index in 0..quiet.operations() {
+        let disk = FaultDisk::new(Arc::new(inner.clone()));
+        disk.fail_at(index, Errno::Io);
+        let (store, slot) = (store(&disk), TableSlot::default());
+        let error = read(&store, &slot).unwrap_err();
+        assert!(matches!(error, Error::Io { .. }), "{index}: {error}");
+        read(&store, &slot).unwrap();
+    }
+}
+
+#[test]
+fn tables_are_closed_when_the_process_has_no_descriptor_left() {
+    let disk = FaultDisk::new(Arc::new(disk()));
+    let vfs: Arc<dyn Vfs> = Arc::new(disk.clone());
+    let dir = Dir::new(vfs, Path::new("/db"));
+    let options = LsmOptions::default();
+    let metas = [3, 4].map(|number| build(&dir, number, &options, &entries(3)));
+    let store = TableStore::new(dir, STORE, &options);
+    let [first, second] = [TableSlot::default(), TableSlot::default()];
+    disk.rule(At::first(Call::Open, "000003.sst"), Fault::Fail(Errno::TooManyFiles), Lasting::Once);
+    assert!(store.find(3, &metas[0], &first).is_err(), "there is nothing to close");
+    store.find(3, &metas[0], &first).unwrap();
+    disk.rule(At::first(Call::Open, "000004.sst"), Fault::Fail(Errno::TooManyFiles), Lasting::Once);
+    store.find(4, &metas[1], &second).unwrap();
+    assert_eq!(store.open_tables(), 1);
+    store.find(3, &metas[0], &first).unwrap();
+    assert_eq!(store.open_tables(), 2);
 }
 
 #[test]
