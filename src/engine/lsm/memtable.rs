@@ -1,7 +1,7 @@
 //! The memtable: the newest entries, in memory and in order, until they are flushed to a table.
 //!
 //! ```text
-//! writer() ─ one at a time ─> Skiplist ──> Arena     nodes, one behind the other, freed all at once
+//! writer() ─ one at a time ─> Tree ──> Arena     nodes and entries, one behind the other, freed all at once
 //! get, cursor ── no lock ───────┘
 //! ```
 //!

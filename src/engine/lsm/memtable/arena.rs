@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A place has four bytes where a pointer has eight, which leaves half of a link for something better
-//! (see the skip list). Blocks are anonymous memory maps: a page of one costs memory only once it is
+//! (see the tree). Blocks are anonymous memory maps: a page of one costs memory only once it is
 //! written to, and those of 2 MiB and more ask for huge pages, for a walk through 64 MiB of nodes in no
 //! order else misses the processor's table of pages at every step.
 //!

@@ -1,6 +1,6 @@
 //! Heads: thirty bits that stand for a key, and stand as the keys do.
 //!
-//! A link of the skip list carries the head of the key it leads to, so that a search can tell from the
+//! A link of the tree carries the head of the key it leads to, so that a search can tell from the
 //! link alone whether to follow it. All that is asked of a head is that it is *monotone*: if one key is
 //! not above another, its head is not above the other's. Then different heads have decided, and equal
 //! ones say nothing.
