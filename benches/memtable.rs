@@ -1,6 +1,6 @@
-//! The measurement behind the memtable: its skip list against one from the shelf and a B-tree.
+//! The measurement behind the memtable: its tree against a skip list from the shelf and a B-tree.
 //!
-//! `cargo bench --bench memtable` prints the table of `notes/decisions/0013-memtable.md`. The rows take
+//! `cargo bench --bench memtable` prints the table of `notes/decisions/0014-memtable.md`. The rows take
 //! turns, so that the machine's drift falls on all; compare the rows, not the runs.
 
 #![expect(clippy::unwrap_used, reason = "a measurement that fails says so by panicking")]
@@ -162,7 +162,7 @@ fn main() {
         std::array::from_fn::<_, { COLUMNS.len() }, _>(|i| fastest(rounds.iter().map(|round| round[i])))
     };
     let best = columns(&rounds[0]);
-    let names = ["memtable", "crossbeam `SkipMap`", "B-tree behind a lock"];
+    let names = ["memtable: B-link tree", "crossbeam `SkipMap`", "B-tree behind a lock"];
     for (name, rounds) in names.iter().zip(&rounds).filter(|(_, rounds)| !rounds.is_empty()) {
         let figures = columns(rounds);
         let cell = |i: usize| format!("{:.0} ({:.1})", figures[i], figures[i] / best[i]);
