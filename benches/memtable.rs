@@ -162,7 +162,7 @@ fn main() {
         std::array::from_fn::<_, { COLUMNS.len() }, _>(|i| fastest(rounds.iter().map(|round| round[i])))
     };
     let best = columns(&rounds[0]);
-    let names = ["memtable", "crossbeam `SkipMap`", "B-tree behind a lock"];
+    let names = ["memtable: B-link tree", "crossbeam `SkipMap`", "B-tree behind a lock"];
     for (name, rounds) in names.iter().zip(&rounds).filter(|(_, rounds)| !rounds.is_empty()) {
         let figures = columns(rounds);
         let cell = |i: usize| format!("{:.0} ({:.1})", figures[i], figures[i] / best[i]);

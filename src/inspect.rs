@@ -1,5 +1,6 @@
-//! Looking at a store without changing it: any file as text, byte by byte; [`verify`], which proves a
-//! directory whole; and [`repair`], which copies what is whole of a damaged one to another place.
+//! Looking at a store of either engine without changing it: any file as text, byte by byte; [`find`], which
+//! lists every version of a key; [`verify`], which proves a directory whole; and [`repair`], which copies
+//! what is whole of a damaged one to another place.
 //!
 //! Nothing here trusts what it reads: no length is believed beyond the end of its file, no checksum is
 //! taken for granted, and what is damaged is shown as far as it makes sense, with the offset and the
@@ -14,8 +15,10 @@
 //! | [`View::Props`] | its facts, as `name=value` | the store's facts, `name=value` |
 //!
 //! Whether a record is live depends on the other files. So a file in a store's directory is shown with
-//! the store read beside it (through [`recover`](crate::engine::bitcask::recover::recover), under the
-//! shared lock); where that can not be, the text says `liveness unknown` and why.
+//! the store read beside it, under the shared lock; where that can not be, the text says `liveness
+//! unknown` and why. Of Bitcask recovery knows it for every record (through
+//! [`recover`](crate::engine::bitcask::recover::recover)); of an LSM tree a table's entries are compared
+//! with the logs, and with the tables that a get asks before it, in one pass over them.
 
 mod batch;
 mod bytes;

@@ -3,7 +3,9 @@
 //! Opening a store checks what it needs, and stops at the first damage. This reads every byte of every
 //! live file and goes on behind damage: identity, every edit of the manifest, every live file with its
 //! length and checksum, every record with its own checksum, its group and its sequence number, every
-//! hint against its segment; and in the end that opening would see what the logs say.
+//! hint against its segment; and in the end that opening would see what the logs say. Of an LSM tree:
+//! every log, every part of every table and that they agree with each other and with the manifest, and
+//! in one pass over all of it that of each key what is newer stands higher.
 //!
 //! Not everything that is odd is damage. What a crash may leave is said in [`Report::notes`]: a torn tail
 //! of the active segment or of the manifest, an unfinished hint, files that no edit names. The next

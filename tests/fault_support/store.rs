@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// Where the store is.
 pub(crate) const DIR: &str = "/db";
 
+/// The id of each store.
+pub(crate) const STORE_ID: u64 = 0x5eed_cafe_f00d_1234;
+
 /// What a store should hold.
 pub(crate) type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -26,7 +29,7 @@ pub(crate) fn open_options(disk: Arc<dyn Vfs>, access: Access) -> OpenOptions {
         durability: Durability::Os,
         schedule: Schedule::Inline,
         listener: Listener::default(),
-        store_id: Some(0x5eed_cafe_f00d_1234),
+        store_id: Some(STORE_ID),
     }
 }
 

@@ -3,11 +3,13 @@
 use crate::fault_support::durable::synced_only;
 use crate::fault_support::engine::Engine;
 use crate::fault_support::store::{DIR, Model, contents, open, open_options};
-use kvs::engine::KvsEngine;
 use kvs::engine::batch::WriteBatch;
 use kvs::engine::event::{Event, Listener};
 use kvs::engine::filename::{FileName, parse};
+use kvs::engine::kind::EngineKind;
 use kvs::engine::options::{Access, Durability, OpenOptions, WriteOptions};
+use kvs::engine::range::KeyRange;
+use kvs::engine::{KvsEngine, Pairs};
 use kvs::error::{Error, Result};
 use kvs::vfs::fault::FaultDisk;
 use kvs::vfs::memory::image::Image;
@@ -25,7 +27,11 @@ pub(crate) enum Step {
     /// Every key, and a scan.
     ReadAll,
     Sync,
+    Flush,
     Compact,
+    CompactRange(Vec<u8>, Vec<u8>),
+    /// Sorted pairs.
+    Load(Vec<(Vec<u8>, Vec<u8>)>),
     Checkpoint(&'static str),
     Reopen,
 }
@@ -57,6 +63,11 @@ pub(crate) fn steps() -> Vec<Step> {
     ]);
     steps.extend([Step::Reopen, Step::ReadAll, set(22, 5000, Always), set(0, 10, Os), Step::Compact]);
     steps.extend([Step::ReadAll, set(1, 10, Os), Step::Sync, Step::Reopen, Step::ReadAll]);
+    // Flushes, loads on top of writes and under them, a part compacted.
+    let load = |numbers: &[u32], len| Step::Load(numbers.iter().map(|i| (key(*i), vec![9; len])).collect());
+    steps.extend([set(30, 50, Os), Step::Flush, load(&[1, 21, 30, 31], 800), set(31, 20, Os)]);
+    steps.extend([Step::CompactRange(key(2), key(31)), load(&[7, 8], 10), set(8, 30, Always), Step::Flush]);
+    steps.extend([Step::ReadAll, Step::Reopen, Step::ReadAll]);
     steps
 }
 
@@ -202,9 +213,30 @@ impl Run {
                     self.expect_poisoned();
                 }
             },
+            Step::Flush => match store.flush() {
+                Ok(()) => self.durable = self.handed,
+                Err(error) => self.errors.push(error),
+            },
             Step::Compact => {
                 let result = store.compact();
                 self.errors.extend(result.err());
+            }
+            Step::CompactRange(from, to) => {
+                let result = store.compact_range(&KeyRange::of::<&Vec<u8>>(from..to));
+                self.errors.extend(result.err());
+            }
+            Step::Load(pairs) => {
+                let mut next = self.visible.clone();
+                next.extend(pairs.iter().cloned());
+                let is_sound = || store.write(WriteBatch::new(), &WriteOptions::default()).is_ok();
+                match store.load_sorted(&mut List(pairs.iter())) {
+                    // Nothing of it is there, and the store is as sound as before.
+                    Err(error) if is_sound() => self.errors.push(error),
+                    result => {
+                        let is_durable = self.engine.kind == EngineKind::Lsm;
+                        self.written(next, result.map(|_| ()), is_durable);
+                    }
+                }
             }
             Step::Checkpoint(path) => match store.checkpoint(Path::new(path)) {
                 Ok(()) => self.copies.push((path, Some(self.visible.clone()))),
@@ -328,6 +360,15 @@ impl Run {
             (Err(error), Some(_)) => panic!("a checkpoint that was made: {error}"),
             (Err(error), None) => assert!(matches!(error, Error::NoStore { .. }), "{error:?}"),
         }
+    }
+}
+
+/// Pairs to load.
+struct List<'a>(std::slice::Iter<'a, (Vec<u8>, Vec<u8>)>);
+
+impl Pairs for List<'_> {
+    fn next_pair(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+        Ok(self.0.next().map(|(key, value)| (&key[..], &value[..])))
     }
 }
 

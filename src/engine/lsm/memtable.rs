@@ -1,15 +1,15 @@
 //! The memtable: the newest entries, in memory and in order, until they are flushed to a table.
 //!
 //! ```text
-//! writer() ─ one at a time ─> Tree ──> Arena     nodes and entries, one behind the other, freed all at once
-//! get, cursor ── no lock ───────┘
+//! writer() ─ one at a time ─> Tree ──> Arena     nodes and entries, one behind the other, freed at once
+//! get, cursor ── no lock ──────┘
 //! ```
 //!
 //! An entry is never changed once it is there: a key that is set again gets another entry, with a
 //! higher sequence number, which stands before the old one. So a reader needs no lock, only a sequence
 //! number up to which all is there: it does not look at what stands above.
 //!
-//! Figures and what was tried are in `notes/decisions/0014-memtable.md`.
+//! Most stores have a skip list here. Why this one has a tree, with figures, is in `notes/decisions/0014-memtable.md`.
 
 mod arena;
 pub mod cursor;

@@ -202,7 +202,7 @@ impl<'a> Listing<'a> {
     }
 }
 
-/// Whether what an edit says of a table can be.
+/// Whether what an edit says of a table can be. Counts are far from where their sums would overflow.
 fn is_sound(table: &TableMeta) -> bool {
     usize::from(table.level) < LEVELS
         && is_valid(&table.smallest)
@@ -210,6 +210,7 @@ fn is_sound(table: &TableMeta) -> bool {
         && table.first_seqno <= table.last_seqno
         && table.last_seqno <= MAX_SEQNO
         && table.tombstones <= table.entries
+        && table.entries.max(table.raw_bytes) <= MAX_SEQNO
 }
 
 struct Logs<'a> {

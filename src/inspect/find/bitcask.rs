@@ -6,7 +6,7 @@ use crate::engine::bitcask::segment::{Origin, SegmentState};
 use crate::engine::filename::{self, FileName};
 use crate::inspect::bytes::Bytes;
 use crate::inspect::entry;
-use crate::inspect::find::{Found, PREVIEW, Version};
+use crate::inspect::find::report::{Found, PREVIEW, Version};
 use crate::inspect::header;
 use crate::inspect::look::Look;
 use crate::inspect::scan::{Groups, Member, Piece, Scan};

@@ -7,7 +7,7 @@ use crate::engine::lsm::table::format::Salt;
 use crate::engine::lsm::wal;
 use crate::inspect::batch::{LoggedBatch, is_likely};
 use crate::inspect::bytes::Bytes;
-use crate::inspect::find::{Found, PREVIEW, Version};
+use crate::inspect::find::report::{Found, PREVIEW, Version};
 use crate::inspect::look::Look;
 use crate::inspect::scan::{Piece, Scan};
 use crate::inspect::state::State;

@@ -9,26 +9,26 @@ use crate::inspect::table::part::{Kind, Opened, Region};
 
 /// Where an entry stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::inspect) struct Place {
+pub(crate) struct Place {
     /// Its block's offset in the file.
-    pub(in crate::inspect) block: u64,
+    pub(crate) block: u64,
     /// Its offset in the unfolded block.
-    pub(in crate::inspect) at: usize,
+    pub(crate) at: usize,
 }
 
 /// What could not be read.
 #[derive(Clone, Debug)]
-pub(in crate::inspect) struct Lost {
-    pub(in crate::inspect) from: u64,
-    pub(in crate::inspect) to: u64,
-    pub(in crate::inspect) reason: String,
+pub(crate) struct Lost {
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+    pub(crate) reason: String,
     /// The user keys that stand before and behind it.
-    pub(in crate::inspect) between: (Option<Vec<u8>>, Option<Vec<u8>>),
+    pub(crate) between: (Option<Vec<u8>>, Option<Vec<u8>>),
 }
 
 /// On an entry of a table.
 #[derive(Debug)]
-pub(in crate::inspect) struct Cursor {
+pub(crate) struct Cursor {
     file: TableFile,
     /// The index of the next region.
     next: usize,
@@ -38,7 +38,7 @@ pub(in crate::inspect) struct Cursor {
     value: (usize, usize),
     key: Vec<u8>,
     /// What could not be read.
-    pub(in crate::inspect) lost: Vec<Lost>,
+    pub(crate) lost: Vec<Lost>,
     /// The user key of the last entry of a block before.
     before: Option<Vec<u8>>,
     /// How many of what is lost have no key behind them yet.
@@ -47,7 +47,7 @@ pub(in crate::inspect) struct Cursor {
 
 impl Cursor {
     /// Before the first entry.
-    pub(in crate::inspect) fn new(bytes: Bytes, salt: Salt) -> Cursor {
+    pub(crate) fn new(bytes: Bytes, salt: Salt) -> Cursor {
         let file = TableFile::read(bytes, salt);
         Cursor {
             file,
@@ -63,7 +63,7 @@ impl Cursor {
     }
 
     /// Moves to the next entry that can be read; says whether there is one.
-    pub(in crate::inspect) fn advance(&mut self) -> bool {
+    pub(crate) fn advance(&mut self) -> bool {
         loop {
             if self.step() {
                 let from = self.lost.len() - std::mem::take(&mut self.open_ended);
@@ -125,18 +125,18 @@ impl Cursor {
     }
 
     /// The entry's internal key.
-    pub(in crate::inspect) fn key(&self) -> &[u8] {
+    pub(crate) fn key(&self) -> &[u8] {
         &self.key
     }
 
     /// The entry's value; empty for a tombstone.
-    pub(in crate::inspect) fn value(&self) -> &[u8] {
+    pub(crate) fn value(&self) -> &[u8] {
         let opened = self.opened.as_ref().map(|(_, opened)| &opened.plain[..]);
         opened.and_then(|plain| plain.get(self.value.0..self.value.1)).unwrap_or_default()
     }
 
     /// Where the entry is.
-    pub(in crate::inspect) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Place {
         Place { block: self.opened.as_ref().map_or(0, |(region, _)| region.at), at: self.at }
     }
 }

@@ -14,7 +14,7 @@ use crate::inspect::text::{Text, count, percent, quoted};
 use crate::inspect::tree::States;
 
 /// Every byte with its meaning.
-pub(in crate::inspect) fn explain(text: &mut Text<'_>, file: &mut TableFile, states: &States) -> Result<()> {
+pub(crate) fn explain(text: &mut Text<'_>, file: &mut TableFile, states: &States) -> Result<()> {
     text.columns()?;
     let mut blocks = 0;
     for region in file.regions.clone() {

@@ -7,7 +7,7 @@ use crate::engine::lsm::table::format::{self, Salt};
 
 /// What a region is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::inspect) enum Kind {
+pub(crate) enum Kind {
     Data,
     Filter,
     Index,
@@ -20,7 +20,7 @@ pub(in crate::inspect) enum Kind {
 
 impl Kind {
     /// The word for it.
-    pub(in crate::inspect) fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Kind::Data => "data block",
             Kind::Filter => "filter",
@@ -35,25 +35,25 @@ impl Kind {
 
 /// A part of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::inspect) struct Region {
-    pub(in crate::inspect) kind: Kind,
-    pub(in crate::inspect) at: u64,
-    pub(in crate::inspect) end: u64,
+pub(crate) struct Region {
+    pub(crate) kind: Kind,
+    pub(crate) at: u64,
+    pub(crate) end: u64,
 }
 
 /// A block whose checksum is right.
 #[derive(Debug)]
-pub(in crate::inspect) struct Opened {
+pub(crate) struct Opened {
     /// Where it begins in the file.
-    pub(in crate::inspect) at: u64,
-    pub(in crate::inspect) compression: Compression,
-    pub(in crate::inspect) checksum: u32,
+    pub(crate) at: u64,
+    pub(crate) compression: Compression,
+    pub(crate) checksum: u32,
     /// Its bytes, unfolded.
-    pub(in crate::inspect) plain: Vec<u8>,
+    pub(crate) plain: Vec<u8>,
 }
 
 /// Opens the block that stands at `at`.
-pub(in crate::inspect) fn open_block(bytes: &[u8], salt: Salt, at: u64) -> Result<Opened, String> {
+pub(crate) fn open_block(bytes: &[u8], salt: Salt, at: u64) -> Result<Opened, String> {
     let sealed = format::unseal(bytes, salt, at)?;
     let mut plain = Vec::new();
     match sealed.compression {
@@ -70,7 +70,7 @@ pub(in crate::inspect) fn open_block(bytes: &[u8], salt: Salt, at: u64) -> Resul
 impl Opened {
     /// Tells `each` of the entries: where in the unfolded block, the whole key, the parts. Says what is
     /// wrong where one is malformed.
-    pub(in crate::inspect) fn each(&self, mut each: impl FnMut(usize, &[u8], &Entry)) -> Result<(), String> {
+    pub(crate) fn each(&self, mut each: impl FnMut(usize, &[u8], &Entry)) -> Result<(), String> {
         let block = Block::new(&self.plain).ok_or("no block: its restart points do not fit")?;
         let (mut at, mut key) = (0, Vec::new());
         while at < block.end() {
@@ -83,7 +83,7 @@ impl Opened {
     }
 
     /// An entry's value.
-    pub(in crate::inspect) fn value(&self, entry: &Entry) -> &[u8] {
+    pub(crate) fn value(&self, entry: &Entry) -> &[u8] {
         self.plain.get(entry.value_range()).unwrap_or_default()
     }
 }

@@ -117,7 +117,7 @@ impl Tally {
     }
 }
 
-pub(in crate::inspect) fn summary(text: &mut Text<'_>, file: &mut TableFile, states: &States) -> Result<()> {
+pub(crate) fn summary(text: &mut Text<'_>, file: &mut TableFile, states: &States) -> Result<()> {
     let tally = Tally::take(file, states, |_, _, _| {});
     text.line(format_args!("  parts     {}", tally.parts()))?;
     let (sets, removes) = (tally.entries - tally.tombstones, tally.tombstones);
@@ -153,7 +153,7 @@ pub(in crate::inspect) fn summary(text: &mut Text<'_>, file: &mut TableFile, sta
     text.line(format_args!("  ends      {ends}"))
 }
 
-pub(in crate::inspect) fn props(text: &mut Text<'_>, file: &mut TableFile, states: &States) -> Result<()> {
+pub(crate) fn props(text: &mut Text<'_>, file: &mut TableFile, states: &States) -> Result<()> {
     let tally = Tally::take(file, states, |_, _, _| {});
     let sound = tally.damaged.is_empty() && file.footer.is_ok() && file.properties.is_ok();
     text.line(format_args!("sound={sound}\nbytes={}", file.len()))?;
@@ -184,7 +184,7 @@ pub(in crate::inspect) fn props(text: &mut Text<'_>, file: &mut TableFile, state
     Ok(())
 }
 
-pub(in crate::inspect) fn layout(text: &mut Text<'_>, file: &mut TableFile, states: &States) -> Result<()> {
+pub(crate) fn layout(text: &mut Text<'_>, file: &mut TableFile, states: &States) -> Result<()> {
     let mut bar = Bar::new(file.len());
     let tally = Tally::take(file, states, |from, to, sort| bar.add(from, to, sort));
     bar.draw(text)?;
@@ -210,7 +210,7 @@ fn blocks((from, to, blocks): (u64, u64, u64)) -> (u64, u64, String) {
     (from, to, count(blocks, "data block"))
 }
 
-pub(in crate::inspect) fn entries(text: &mut Text<'_>, file: &mut TableFile, states: &States) -> Result<()> {
+pub(crate) fn entries(text: &mut Text<'_>, file: &mut TableFile, states: &States) -> Result<()> {
     text.line("   block      at       len  kind         seqno  state  what it says")?;
     for region in file.regions.clone() {
         let mut result = Ok(());

@@ -8,14 +8,14 @@
 //!          slot 2 ──> [ one large node                                 ... ]   a block of its own
 //! ```
 //!
-//! A place has four bytes where a pointer has eight, which leaves half of a link for something better
-//! (see the tree). Blocks are anonymous memory maps: a page of one costs memory only once it is
+//! A place has four bytes where a pointer has eight, which leaves half of a link for something better:
+//! a [head](super::head). Blocks are anonymous memory maps: a page of one costs memory only once it is
 //! written to, and those of 2 MiB and more ask for huge pages, for a walk through 64 MiB of nodes in no
 //! order else misses the processor's table of pages at every step.
 //!
 //! Why its `unsafe` is right:
 //!
-//! 1. A block is mapped once, never moved, and unmapped when its [`Grower`] is dropped. The list that
+//! 1. A block is mapped once, never moved, and unmapped when its [`Grower`] is dropped. The tree that
 //!    owns an arena owns its grower, and lends nodes only for as long as it lives.
 //! 2. Every place that [`allocate`](Arena::allocate) returns lies in a block, with as many bytes behind
 //!    it as were asked for: a slot's first [`SLOT`] bytes can be named by places, and what is longer
@@ -93,7 +93,7 @@ impl Arena {
     /// Room for so many bytes, zeros, aligned to [`GRANULE`], and to `align` if it is a larger power
     /// of two, up to a page.
     ///
-    /// Panics if all slots are taken, and aborts if the system has no memory, as any allocation does.
+    /// Aborts if all slots are taken, or if the system has no memory, as any allocation does.
     ///
     /// # Safety
     ///
@@ -121,7 +121,9 @@ impl Arena {
     /// Maps a block; returns the place where it begins.
     fn add_block(&self, grower: &mut Grower, bytes: usize) -> u32 {
         let slot = grower.maps.len();
-        assert!(slot < SLOTS, "a memtable has room for 8 GiB");
+        if slot == SLOTS {
+            handle_alloc_error(Layout::new::<u64>());
+        }
         let (map, start) = map(bytes);
         self.blocks[slot].store(start, Ordering::Relaxed);
         grower.maps.push(map);

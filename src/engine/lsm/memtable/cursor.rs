@@ -6,6 +6,7 @@ use super::tree::{Page, Tree};
 use crate::engine::lsm::iter::EntryCursor;
 use crate::engine::lsm::key::split;
 use crate::error::Result;
+use std::cmp::Ordering::{Equal, Greater, Less};
 use std::sync::Arc;
 
 /// How many entries ahead the processor is told to fetch: enough that they come in together, few enough
@@ -26,8 +27,7 @@ pub struct MemtableCursor {
 
 impl MemtableCursor {
     pub(super) fn new(tree: Arc<Tree>) -> MemtableCursor {
-        let page = tree.first();
-        MemtableCursor { tree, page, position: SLOTS }
+        MemtableCursor { tree, page: Page::NONE, position: SLOTS }
     }
 
     #[inline]
@@ -39,7 +39,7 @@ impl MemtableCursor {
         match found {
             Some((page, position)) if position < page.len => {
                 (self.page, self.position) = (page, position);
-                (position + 1..position + AHEAD).for_each(|position| self.prefetch(position));
+                (position + 1..=position + AHEAD).for_each(|position| self.prefetch(position));
             }
             _ => self.position = SLOTS,
         }
@@ -47,8 +47,10 @@ impl MemtableCursor {
 
     #[inline]
     fn prefetch(&self, position: usize) {
-        if position < self.page.len {
-            self.tree.entry(self.page.places[position]).prefetch();
+        match position.cmp(&self.page.len) {
+            Less => self.tree.entry(self.page.places[position]).prefetch(),
+            Equal => self.tree.prefetch_anchor(&self.page),
+            Greater => (),
         }
     }
 }
@@ -78,6 +80,7 @@ impl EntryCursor for MemtableCursor {
             self.prefetch(self.position + AHEAD);
         } else if self.valid() {
             self.stand_on(self.tree.behind(&self.page, self.entry()));
+            self.tree.prefetch_leaf(&self.page);
         }
         Ok(())
     }

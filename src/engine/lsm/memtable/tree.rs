@@ -11,8 +11,8 @@
 //! A B-link tree (Lehman and Yao, 1981) with the nodes of Masstree. Nodes have 14 links to entries or
 //! children, and in each link a [head](Heads) that stands for the key: a search reads two cache lines a
 //! level, and touches an entry only if its head equals that of what is searched. Where a skip list
-//! follows a link, and so waits for memory, at each of some twenty steps, this one does so at six, of
-//! which the last two are not in the cache of a table of 500,000 entries.
+//! follows a link, and so waits for memory, at each of some twenty steps, this does so at six, of which
+//! the last two are not in the cache if the table has 500,000 entries.
 //!
 //! # Writing beside readers
 //!
@@ -132,6 +132,9 @@ pub(super) struct Page {
 }
 
 impl Page {
+    /// Of no leaf.
+    pub(super) const NONE: Page = Page { leaf: NOWHERE, places: [NOWHERE; SLOTS], len: 0 };
+
     fn of(leaf: u32, node: Node<'_>, permutation: Permutation) -> Page {
         let place = |position| node.link(permutation.slot(position)).place;
         let len = permutation.len();
@@ -223,6 +226,22 @@ impl Tree {
         // Trailers go down: the first entry not below the next lower one is the first behind.
         let (user_key, trailer) = split(entry.key());
         (next != NOWHERE).then(|| self.seek_from(next, &self.target(user_key, trailer - 1)))
+    }
+
+    /// Has the processor fetch the leaf behind a page, which is needed soon.
+    pub(super) fn prefetch_leaf(&self, page: &Page) {
+        let next = self.node(page.leaf).next();
+        if next != NOWHERE {
+            self.node(next).prefetch();
+        }
+    }
+
+    /// Has the processor fetch the first entry of the leaf behind a page.
+    pub(super) fn prefetch_anchor(&self, page: &Page) {
+        let next = self.node(page.leaf).next();
+        if next != NOWHERE {
+            self.entry(self.node(next).link(0).place).prefetch();
+        }
     }
 
     /// What stands before an entry.

@@ -14,7 +14,7 @@ use std::iter;
 use std::sync::atomic::Ordering;
 
 /// How many entries there are when the measure is looked at.
-const FIT_AT: [u64; GENERATIONS] = [256, 4 << 10, 64 << 10];
+const FIT_AT: [u64; GENERATIONS] = if cfg!(miri) { [16, 48, 96] } else { [256, 4 << 10, 64 << 10] };
 
 /// The right to insert into a tree.
 #[derive(Debug)]
@@ -42,10 +42,10 @@ impl<'a> Writer<'a> {
     #[inline]
     pub(super) fn insert(&mut self, user_key: &[u8], trailer: u64, value: &[u8]) {
         let tree = self.tree;
-        let target = tree.target(user_key, trailer);
-        self.find(&target);
         // SAFETY: the tree made its grower with its arena.
         let place = unsafe { node::write(&tree.arena, &mut self.state.grower, user_key, trailer, value) };
+        let target = tree.target(user_key, trailer);
+        self.find(&target);
         let (leaf, position) = (self.state.leaf, self.state.position);
         let item = Item { link: Link { head: target.head, place }, anchor: place };
         (self.state.leaf, self.state.position) = self.add(0, leaf, position, item);
@@ -209,8 +209,9 @@ impl<'a> Writer<'a> {
         let step = (tree.len() / 1024).max(1) as usize;
         // The last ones too: of keys that come in order, they share least with the first.
         let pages = iter::successors(Some(tree.first()), next).step_by(step).chain([tree.last()]);
-        let entries = pages.flat_map(move |page| (0..page.len).map(move |i| tree.entry(page.places[i])));
-        Heads::fit(entries.map(|entry| split(entry.key()).0), matches!(tree.order, Order::Reverse))
+        let places = pages.flat_map(|page| page.places.into_iter().take(page.len));
+        let keys: Vec<_> = places.map(|place| split(tree.entry(place).key()).0).collect();
+        Heads::fit(&keys, matches!(tree.order, Order::Reverse))
     }
 
     /// Writes the heads of a node and of all below anew.

@@ -268,9 +268,11 @@ impl Shard {
         self.ring.swap_remove(place);
         self.hand = place;
         if let Some(moved) = self.ring.get(place) {
-            let old = self.ring.len();
-            if let Some(at) = self.map.find_mut(moved.id.hash(), |&at| at as usize == old) {
-                *at = place as u32;
+            let (id, old) = (moved.id, self.ring.len());
+            // Found, not entered: an entry may make the map grow, and that would ask for the hash of the
+            // place that is no more.
+            if let Some(mapped) = self.map.find_mut(id.hash(), |&at| at as usize == old) {
+                *mapped = place as u32;
             }
         }
     }
