@@ -13,17 +13,18 @@ mod common;
 mod fault_support {
     #[macro_use]
     pub(crate) mod engine;
+    pub(crate) mod intruder;
 }
 mod crash_support;
 
 use crate::crash_support::experiments::{Scale, is_sound, run_all, seeds};
 use crate::crash_support::history::{Begin, CLOSING, History, STORE_ID, Setting, Workload, contents, set};
-use crate::crash_support::intruder::{Intruded, When};
 use crate::crash_support::lives::replay;
 use crate::crash_support::oracle::{Known, Oracle, digest};
 use crate::crash_support::sites::edit;
 use crate::crash_support::workloads;
 use crate::fault_support::engine::{Engine, disk_of};
+use crate::fault_support::intruder::{Intruded, When};
 use kvs::engine::KvsEngine;
 use kvs::engine::batch::{MAX_KEY_LEN, WriteBatch};
 use kvs::engine::filename;
@@ -310,6 +311,7 @@ fn write_in_a_merge(when: When, change: Option<&[u8]>) {
     }
     prefixes.push(after.clone());
     assert!(slot.set(store.clone()).is_ok(), "set once");
+    intruded.arm();
     disk.record(Record::On);
     store.compact().unwrap();
     assert!(intruded.has_acted(), "{what}");
