@@ -1,5 +1,6 @@
-//! A disk on which somebody acts in the middle of a merge.
+//! A disk on which somebody acts in the middle of a merge, or of a compaction.
 
+use crate::fault_support::engine::Engine;
 use kvs::vfs::{Cause, DirEntry, DirLock, DiskFile, LockMode, Vfs};
 use std::fmt;
 use std::io;
@@ -62,7 +63,7 @@ impl fmt::Debug for Intruded {
 
 impl Vfs for Intruded {
     fn create(&self, path: &Path, cause: Cause) -> io::Result<Arc<dyn DiskFile>> {
-        if cause == Cause::Merge {
+        if Engine::is_rewrite(cause) {
             self.reach(When::OutputIsMade);
         }
         self.inner.create(path, cause)
@@ -73,7 +74,7 @@ impl Vfs for Intruded {
     }
 
     fn open(&self, path: &Path, cause: Cause) -> io::Result<Arc<dyn DiskFile>> {
-        if cause == Cause::Merge {
+        if Engine::is_rewrite(cause) {
             self.reach(When::InputIsOpened);
         }
         self.inner.open(path, cause)
