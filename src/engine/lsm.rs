@@ -286,15 +286,21 @@ impl KvsEngine for Lsm {
     }
 
     fn flush(&self) -> Result<()> {
-        self.store.flush()
+        self.store.flush()?;
+        self.wake();
+        Ok(())
     }
 
     fn compact_range(&self, range: &KeyRange) -> Result<()> {
-        self.store.compact(range)
+        self.store.compact(range)?;
+        self.wake();
+        Ok(())
     }
 
     fn load_sorted(&self, pairs: &mut dyn Pairs) -> Result<u64> {
-        self.store.load(pairs)
+        let count = self.store.load(pairs)?;
+        self.wake();
+        Ok(count)
     }
 
     fn checkpoint(&self, dest: &Path) -> Result<()> {
