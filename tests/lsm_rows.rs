@@ -139,8 +139,9 @@ fn goes_on(image: &Image, allowed: &[&Model]) -> std::result::Result<usize, Stri
     let seqno = store.stats().unwrap().seqno;
     let mut model = found;
     model.insert(b"zz".to_vec(), b"after".to_vec());
-    let steps: [&dyn Fn(&dyn KvsEngine) -> Result<()>; 3] =
-        [&|store| store.set(b"zz", b"after"), &|store| store.flush(), &|store| store.compact()];
+    type Step = fn(&dyn KvsEngine) -> Result<()>;
+    let steps: [Step; 3] =
+        [|store| store.set(b"zz", b"after"), |store| store.flush(), |store| store.compact()];
     for step in steps {
         step(&*store).map_err(|error| error.to_string())?;
         if held(&*store)? != model {
