@@ -137,8 +137,9 @@ fn goes_on(image: &Image, allowed: &[&Model]) -> std::result::Result<usize, Stri
     let seqno = store.stats().unwrap().seqno;
     let mut model = found;
     model.insert(b"zz".to_vec(), b"after".to_vec());
-    let steps: [&dyn Fn(&dyn KvsEngine) -> Result<()>; 3] =
-        [&|store| store.set(b"zz", b"after"), &|store| store.flush(), &|store| store.compact()];
+    type Step = fn(&dyn KvsEngine) -> Result<()>;
+    let steps: [Step; 3] =
+        [|store| store.set(b"zz", b"after"), |store| store.flush(), |store| store.compact()];
     for step in steps {
         step(&*store).map_err(|error| error.to_string())?;
         if held(&*store)? != model {
@@ -1122,6 +1123,7 @@ fn s06_snapshot_through_flush_and_compaction() {
         assert_eq!(contents(&*store).unwrap(), now);
         let is_released = slot.lock().unwrap().is_none();
         assert_eq!(is_released, disk.has_acted());
+        assert!(is_released || when == When::InputIsOpened, "in the middle: {when:?}");
         drop(slot.lock().unwrap().take());
         store.compact().unwrap();
         assert_eq!(contents(&*store).unwrap(), now);
@@ -1131,7 +1133,8 @@ fn s06_snapshot_through_flush_and_compaction() {
     }
 }
 
-// Row S6, without haste: while it is held, everything is there after a compaction too.
+// Row S6, without haste: while it is held, everything is there after a compaction too. A table in the last
+// level is rewritten when all of its older entries can go, so that the last of several snapshots counts.
 #[test]
 fn s06_snapshot_held_until_the_end() {
     let (store, disk) = fresh(&Engine::lsm(), Schedule::Inline);
@@ -1159,7 +1162,7 @@ fn s06_snapshot_held_until_the_end() {
         snapshots.remove(0);
         store.compact().unwrap();
         let after = entries(&*store);
-        assert!(after < before, "{after} entries, {before} before");
+        assert!(after <= before, "{after} entries, {before} before");
         before = after;
     }
     assert_eq!(before, now.len() as u64, "one for each key that is there");
