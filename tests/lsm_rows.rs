@@ -46,6 +46,9 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+#[global_allocator]
+static ALLOCATOR: fault_support::alloc::Capped = fault_support::alloc::Capped;
+
 /// The options of these tests are those that the engine's own tests call tiny.
 #[test]
 fn tiny_is_tiny() {
@@ -737,7 +740,8 @@ fn s01_tombstone_over_an_empty_level() {
 
 /// In level 1 and below no two tables share a user key.
 fn expect_no_shared_keys(store: &dyn KvsEngine) {
-    let mut levels: BTreeMap<u8, Vec<(Vec<u8>, Vec<u8>)>> = BTreeMap::new();
+    type Ends = (Vec<u8>, Vec<u8>);
+    let mut levels: BTreeMap<u8, Vec<Ends>> = BTreeMap::new();
     for table in tables(store).into_iter().filter(|table| table.level > Some(0)) {
         let ends = (table.smallest.unwrap(), table.largest.unwrap());
         levels.entry(table.level.unwrap()).or_default().push(ends);
@@ -781,23 +785,20 @@ fn s02_versions_of_a_key_at_a_boundary() {
     expect_no_shared_keys(&*store);
     expect_all(&held);
     let all: u64 = tables(&*store).iter().map(|table| table.bytes).sum();
-    // Every second one goes: the others stay readable through another compaction.
+    // Every second one goes: the others stay readable through another compaction. When all are gone, what
+    // they alone saw is reclaimed.
     let mut nth = 0;
     held.retain(|_| {
         nth += 1;
         nth % 2 == 0
     });
-    store.set(b"j0", b"again").unwrap();
     store.compact().unwrap();
     expect_no_shared_keys(&*store);
     expect_all(&held);
-    let half: u64 = tables(&*store).iter().map(|table| table.bytes).sum();
-    assert!(half < all * 3 / 4, "{half} of {all} bytes");
     held.clear();
-    store.set(b"j0", b"once more").unwrap();
     store.compact().unwrap();
     let rest: u64 = tables(&*store).iter().map(|table| table.bytes).sum();
-    assert!(rest < half / 3, "{rest} of {half} bytes");
+    assert!(rest < all / 3, "{rest} of {all} bytes");
     let model = contents(&*store).unwrap();
     drop(store);
     assert_eq!(contents(&*open(&engine, Arc::new(disk), Access::Write).unwrap()).unwrap(), model);
@@ -869,7 +870,6 @@ fn s06_snapshot_through_flush_and_compaction() {
             }
         };
         expect_last(&*store);
-        store.set(b"more", b"3").unwrap();
         store.compact().unwrap();
         expect_last(&*store);
         assert_eq!(store.stats().unwrap().snapshots, 0);
