@@ -17,6 +17,8 @@ mod look;
 mod manual;
 #[path = "cli/migrate.rs"]
 mod migrate;
+#[path = "cli/oneshot.rs"]
+mod oneshot;
 #[path = "cli/picture.rs"]
 mod picture;
 #[path = "cli/scan.rs"]
