@@ -1,6 +1,6 @@
-//! The measurement behind the memtable: its tree, a skip list from the shelf, a B-tree behind a lock.
+//! The measurement behind the memtable: its tree against a skip list from the shelf and a B-tree.
 //!
-//! `cargo bench --bench memtable` prints the table of `notes/decisions/0013-memtable.md`. The rows take
+//! `cargo bench --bench memtable` prints the table of `notes/decisions/0014-memtable.md`. The rows take
 //! turns, so that the machine's drift falls on all; compare the rows, not the runs.
 
 #![expect(clippy::unwrap_used, reason = "a measurement that fails says so by panicking")]

@@ -1,20 +1,23 @@
 //! Which syncs does a store need? Leave one kind out, and look for a crash that shows it.
 //!
-//! Records one short life of a Bitcask on a simulated disk, forgets some of its syncs, and shows a
+//! Records one short life of a store on a simulated disk, forgets some of its syncs, and shows a
 //! judge every disk that a crash could then have left. `notes/07-the-simulated-disk.md` explains it.
 //!
 //! ```sh
-//! cargo run --release --example forgotten_sync
+//! cargo run --release --example forgotten_sync            # of a Bitcask
+//! cargo run --release --example forgotten_sync lsm
 //! ```
 
 use kvs::engine::bitcask::Bitcask;
 use kvs::engine::bitcask::options::BitcaskOptions;
+use kvs::engine::lsm::Lsm;
+use kvs::engine::lsm::options::LsmOptions;
 use kvs::vfs::crash::state::{Report, State};
 use kvs::vfs::crash::{Budget, explore};
 use kvs::vfs::memory::recording::{Forget, Mark, Recording};
 use kvs::vfs::memory::{Record, SimDisk};
 use kvs::worker::Schedule;
-use kvs::{Durability, KvsEngine, KvsRead, OpenOptions, Result};
+use kvs::{Durability, EngineKind, KvsEngine, OpenOptions, Result};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,7 +27,7 @@ const WRITES: u64 = 8;
 /// How an objection begins where the store opened and said nothing.
 const SILENT: &str = "silent: ";
 
-fn open(disk: &SimDisk) -> Result<Bitcask> {
+fn open(engine: EngineKind, disk: &SimDisk) -> Result<Arc<dyn KvsEngine>> {
     let options = OpenOptions {
         disk: Arc::new(disk.clone()),
         durability: Durability::Always,
@@ -33,11 +36,15 @@ fn open(disk: &SimDisk) -> Result<Bitcask> {
         store_id: Some(7),
         ..OpenOptions::default()
     };
-    // Segments of 4 KiB: eight writes rotate twice.
-    Bitcask::open(Path::new("/store"), options, BitcaskOptions::tiny())
+    let path = Path::new("/store");
+    // Segments and memtables of 4 KiB: eight writes rotate twice.
+    Ok(match engine {
+        EngineKind::Lsm => Arc::new(Lsm::open(path, options, LsmOptions::tiny())?),
+        _ => Arc::new(Bitcask::open(path, options, BitcaskOptions::tiny())?),
+    })
 }
 
-fn write(store: &Bitcask, n: u64) -> Result<()> {
+fn write(store: &dyn KvsEngine, n: u64) -> Result<()> {
     let mut batch = kvs::WriteBatch::new();
     batch.set(&n.to_le_bytes(), &[n as u8; 1000]);
     batch.set(b"last", &n.to_le_bytes());
@@ -45,12 +52,12 @@ fn write(store: &Bitcask, n: u64) -> Result<()> {
 }
 
 /// A life with marks: what was asked for, and what was acknowledged as durable.
-fn record() -> Result<Recording> {
+fn record(engine: EngineKind) -> Result<Recording> {
     let disk = SimDisk::new();
-    let store = open(&disk)?;
+    let store = open(engine, &disk)?;
     for n in 1..=WRITES {
         disk.mark(Mark::Issue(n));
-        write(&store, n)?;
+        write(&*store, n)?;
         disk.mark(Mark::Ack(n));
         if n == WRITES / 2 {
             store.compact()?;
@@ -62,17 +69,17 @@ fn record() -> Result<Recording> {
 
 /// Opens the store that a crash left: what it holds must be a prefix of the writes, no shorter than
 /// what was acknowledged.
-fn judge(state: &State<'_>) -> std::result::Result<(), String> {
+fn judge(engine: EngineKind, state: &State<'_>) -> std::result::Result<(), String> {
     let disk = SimDisk::from_image(&state.image, Record::Off);
-    let last = look(&disk).map_err(|error| error.to_string())?;
+    let last = look(engine, &disk).map_err(|error| error.to_string())?;
     match (state.lo()..=state.hi()).contains(&last) {
         true => Ok(()),
         false => Err(format!("{SILENT}{} writes were acknowledged, {last} are there", state.lo())),
     }
 }
 
-fn look(disk: &SimDisk) -> Result<u64> {
-    let store = open(disk)?;
+fn look(engine: EngineKind, disk: &SimDisk) -> Result<u64> {
+    let store = open(engine, disk)?;
     let last =
         store.get(b"last")?.map_or(0, |value| value.iter().rev().fold(0, |n, &b| n << 8 | u64::from(b)));
     for n in 1..=WRITES {
@@ -86,23 +93,23 @@ fn look(disk: &SimDisk) -> Result<u64> {
 }
 
 fn main() -> Result<()> {
-    let whole = record()?;
-    let forgets = [
-        ("nothing", None),
-        ("file syncs of .seg", Some(Forget::file_syncs(".seg"))),
-        ("file syncs of MANIFEST", Some(Forget::file_syncs("MANIFEST"))),
-        ("file syncs of MANIFEST.tmp", Some(Forget::file_syncs("MANIFEST.tmp"))),
-        ("file syncs of ENGINE.tmp", Some(Forget::file_syncs("ENGINE.tmp"))),
-        ("directory syncs of /store", Some(Forget::dir_syncs("store"))),
-        ("directory syncs of /", Some(Forget::DirSync { ends_with: "/".into(), nth: None })),
+    let engine = std::env::args().nth(1).map_or(Ok(EngineKind::Bitcask), |name| name.parse())?;
+    let whole = record(engine)?;
+    let data: &[&str] = if engine == EngineKind::Lsm { &[".wal", ".sst"] } else { &[".seg"] };
+    let files = data.iter().chain(&["MANIFEST", "MANIFEST.tmp", "ENGINE.tmp"]);
+    let files = files.map(|name| (format!("file syncs of {name}"), Some(Forget::file_syncs(name))));
+    let directories = [
+        ("directory syncs of /store".to_string(), Some(Forget::dir_syncs("store"))),
+        ("directory syncs of /".to_string(), Some(Forget::DirSync { ends_with: "/".into(), nth: None })),
     ];
+    let forgets = [("nothing".to_string(), None)].into_iter().chain(files).chain(directories);
     let (name, syncs, judged, bad, silent) = ("forgotten", "syncs", "judged", "violations", "silent");
     println!("{name:28} {syncs:>5} {judged:>6} {bad:>10} {silent:>6}  first objection");
     for (name, forget) in forgets {
         let mut recording = whole.clone();
         let forgotten = forget.map_or(0, |forget| recording.forget(&forget));
         let budget = Budget { max_violations: usize::MAX, ..Budget::default() };
-        let Report { distinct, violations, .. } = explore(&recording, &budget, judge);
+        let Report { distinct, violations, .. } = explore(&recording, &budget, |state| judge(engine, state));
         let first = violations.first().map_or("", |violation| &violation.message);
         let silent = violations.iter().filter(|violation| violation.message.starts_with(SILENT)).count();
         let bad = violations.len();

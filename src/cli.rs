@@ -13,6 +13,7 @@ mod argv;
 mod batch;
 mod encoding;
 mod exists;
+mod explain;
 mod export;
 pub mod failure;
 mod format;
@@ -20,13 +21,16 @@ mod get;
 mod import;
 mod interrupt;
 mod json;
+mod levels;
 mod look;
 mod manual;
+mod migrate;
 mod options;
 mod output;
 mod pairs;
 mod place;
 mod progress;
+mod range;
 mod rm;
 mod scan;
 mod session;
@@ -39,6 +43,7 @@ mod table;
 mod upkeep;
 mod verb;
 pub mod voice;
+mod watch;
 
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::place::Place;
@@ -81,9 +86,8 @@ enum Command {
     #[command(flatten)]
     Verb(Verb),
     Shell(shell::Shell),
-    Verify(look::Verify),
     Repair(look::Repair),
-    Inspect(look::Inspect),
+    Migrate(migrate::Migrate),
     Completions(manual::Completions),
     Man(manual::Man),
 }
@@ -91,8 +95,8 @@ enum Command {
 /// The headings of the help, and the commands below each.
 const HEADINGS: [(&str, &[&str]); 4] = [
     ("Data", &["set", "get", "exists", "rm", "scan", "batch", "import", "export", "shell"]),
-    ("Store", &["stats", "compact", "sync", "options", "verify", "repair", "checkpoint"]),
-    ("Look", &["inspect"]),
+    ("Store", &["stats", "compact", "flush", "sync", "options", "verify", "repair", "checkpoint", "migrate"]),
+    ("Look", &["inspect", "explain", "find", "levels"]),
     ("Meta", &["completions", "man"]),
 ];
 
@@ -143,9 +147,8 @@ pub fn run(args: Vec<OsString>) -> Result<Outcome, Failure> {
         let outcome = match cli.command {
             Command::Verb(verb) => verb.run(&mut session),
             Command::Shell(shell) => shell.run(&mut session),
-            Command::Verify(verb) => verb.run(&mut session),
             Command::Repair(verb) => verb.run(&mut session),
-            Command::Inspect(verb) => verb.run(&mut session),
+            Command::Migrate(verb) => verb.run(&mut session),
             Command::Completions(verb) => verb.run(&mut session, command()),
             Command::Man(verb) => verb.run(&mut session, command()),
         };

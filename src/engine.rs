@@ -32,8 +32,11 @@
 //! [`Durability::Always`]: crate::engine::options::Durability::Always
 //! [`Durability::Os`]: crate::engine::options::Durability::Os
 
+pub mod background;
 pub mod batch;
 pub mod bitcask;
+pub mod catalog;
+pub mod claim;
 pub mod commit;
 pub mod event;
 pub mod explain;
@@ -41,16 +44,20 @@ pub mod filename;
 pub mod health;
 pub mod identity;
 pub mod kind;
+pub mod load;
 pub mod lsm;
 pub mod manifest;
 pub mod memory;
 pub mod metered;
+pub mod migrate;
 pub mod options;
 pub mod range;
+pub mod request;
 pub mod stats;
 pub mod value;
 
 use crate::engine::batch::WriteBatch;
+use crate::engine::explain::Explanation;
 use crate::engine::options::WriteOptions;
 use crate::engine::range::{Direction, KeyRange};
 use crate::engine::stats::Stats;
@@ -108,8 +115,43 @@ pub trait KvsEngine: KvsRead {
     /// Returns when everything that was acknowledged is durable.
     fn sync(&self) -> Result<()>;
 
-    /// Reclaims what can be reclaimed, now, in the caller's thread. Reads and writes go on.
-    fn compact(&self) -> Result<()>;
+    /// Moves what is only in a log or in memory into data files that do not change any more, durably.
+    /// Everything that was acknowledged before the call is durable when it returns. Nothing depends on
+    /// it: it makes the next opening shorter, and a level picture show all there is.
+    ///
+    /// LSM: writes the memtable as a table. Bitcask: the log is the data, so it seals the active segment
+    /// unless that is empty. Memory: does nothing. Costs at most one write of what is in memory; readers
+    /// go on, writers may wait for the change of logs.
+    fn flush(&self) -> Result<()>;
+
+    /// Reclaims what can be reclaimed among the keys of `range`, in the caller's thread. Reads and
+    /// writes go on. No answer of any read changes.
+    ///
+    /// LSM: rewrites the tables that overlap the range, level by level. Bitcask: its files are ordered
+    /// by time, not by key, so it reads the sealed ones that hold garbage, and rewrites those in which
+    /// a dead record has a key in the range. Either may reclaim beside the range as well.
+    fn compact_range(&self, range: &KeyRange) -> Result<()>;
+
+    /// Reclaims what can be reclaimed anywhere.
+    fn compact(&self) -> Result<()> {
+        self.compact_range(&KeyRange::all())
+    }
+
+    /// Writes pairs whose keys come in strictly ascending order, as cheaply as the engine can, and
+    /// returns how many. A key that is there already gets the new value.
+    ///
+    /// A key that is not above the one before it is [`Error::InvalidArgument`], which names it; so is
+    /// one that breaks a limit (see [`batch`]). What is there after an error:
+    ///
+    /// - LSM: nothing of it. The pairs go straight into tables, without log or memtable, and become
+    ///   visible and durable all at once. Writers may wait meanwhile.
+    /// - Bitcask, Memory: the pairs before it, up to a multiple of about 1 MiB. They go in as batches,
+    ///   each as durable as the store's other writes, and become visible batch by batch.
+    ///
+    /// Readers go on. `pairs` may read from this very store, but must not write to it.
+    ///
+    /// [`Error::InvalidArgument`]: crate::error::Error::InvalidArgument
+    fn load_sorted(&self, pairs: &mut dyn Pairs) -> Result<u64>;
 
     /// Writes a store equal to this one, as it is at some moment during the call, into the directory
     /// `dest`, which must be missing or empty. Files that do not change any more are shared by hard
@@ -118,6 +160,51 @@ pub trait KvsEngine: KvsRead {
 
     /// What the store holds and what it costs. Cheap: reads no files.
     fn stats(&self) -> Result<Stats>;
+
+    /// How a get of `key` finds its answer: the places it looks at and what each costs. Does what a get
+    /// does, and more slowly; the answer is that of a get at the same moment.
+    fn explain_get(&self, key: &[u8]) -> Result<Explanation>;
+
+    /// How a scan of `range` finds its pairs, up to `limit` of them. Reads them all, values included:
+    /// costs what the scan costs.
+    fn explain_scan(&self, range: KeyRange, limit: u64) -> Result<Explanation>;
+}
+
+/// Pairs that come one after the other, borrowed from whoever has them: nothing is allocated for each.
+pub trait Pairs {
+    /// The next pair, key and value; `None` behind the last.
+    fn next_pair(&mut self) -> Result<Option<(&[u8], &[u8])>>;
+}
+
+/// The pairs of a cursor, from its first to its last. Copies keys, but no values.
+#[derive(Debug)]
+pub struct CursorPairs<C> {
+    cursor: C,
+    /// The key of the pair that was handed out: a cursor shows key and value one at a time.
+    key: Vec<u8>,
+    has_begun: bool,
+}
+
+impl<C: Cursor> CursorPairs<C> {
+    /// All pairs of the cursor, wherever it stands.
+    pub fn new(cursor: C) -> CursorPairs<C> {
+        CursorPairs { cursor, key: Vec::new(), has_begun: false }
+    }
+}
+
+impl<C: Cursor> Pairs for CursorPairs<C> {
+    fn next_pair(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+        match std::mem::replace(&mut self.has_begun, true) {
+            false => self.cursor.seek_to_first()?,
+            true => self.cursor.next()?,
+        }
+        if !self.cursor.valid() {
+            return Ok(None);
+        }
+        self.key.clear();
+        self.key.extend_from_slice(self.cursor.key());
+        Ok(Some((&self.key, self.cursor.value()?)))
+    }
 }
 
 /// Moves over the pairs of a range in the order of their keys, both ways, without copying more than
@@ -149,6 +236,40 @@ pub trait Cursor {
 
     /// The value; in Bitcask this is where the disk is read. Panics if the cursor is not valid.
     fn value(&mut self) -> Result<&[u8]>;
+}
+
+impl<C: Cursor + ?Sized> Cursor for Box<C> {
+    fn seek_to_first(&mut self) -> Result<()> {
+        (**self).seek_to_first()
+    }
+
+    fn seek_to_last(&mut self) -> Result<()> {
+        (**self).seek_to_last()
+    }
+
+    fn seek(&mut self, key: &[u8]) -> Result<()> {
+        (**self).seek(key)
+    }
+
+    fn next(&mut self) -> Result<()> {
+        (**self).next()
+    }
+
+    fn prev(&mut self) -> Result<()> {
+        (**self).prev()
+    }
+
+    fn valid(&self) -> bool {
+        (**self).valid()
+    }
+
+    fn key(&self) -> &[u8] {
+        (**self).key()
+    }
+
+    fn value(&mut self) -> Result<&[u8]> {
+        (**self).value()
+    }
 }
 
 /// The pairs of a range as an iterator; each item owns its bytes. After an error it ends.

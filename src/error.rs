@@ -55,7 +55,7 @@ pub enum Error {
     /// The directory belongs to another engine than the one asked for. Nothing was touched.
     #[error(
         "{}: this directory belongs to the {found} engine, not to {wanted}; to move it: \
-         kvs -p {} export | kvs -e {wanted} -p DEST import",
+         kvs -p {} migrate --to {wanted} DEST",
         path.display(), path.display()
     )]
     WrongEngine {
@@ -76,6 +76,17 @@ pub enum Error {
         found: u32,
         /// The version that this build reads and writes.
         known: u32,
+    },
+
+    /// A migration into this directory is on its way, or was killed: there is no store here yet. To
+    /// migrate again cleans up first.
+    #[error(
+        "{}: a migration into this directory is not finished; run it again, or remove the directory",
+        path.display()
+    )]
+    Unfinished {
+        /// The directory.
+        path: PathBuf,
     },
 
     /// There is no store in this directory, and the call was not allowed to make one.

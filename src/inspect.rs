@@ -1,5 +1,6 @@
-//! Looking at a store without changing it: any file as text, byte by byte; [`verify`], which proves a
-//! directory whole; and [`repair`], which copies what is whole of a damaged one to another place.
+//! Looking at a store of either engine without changing it: any file as text, byte by byte; [`find`], which
+//! lists every version of a key; [`verify`], which proves a directory whole; and [`repair`], which copies
+//! what is whole of a damaged one to another place.
 //!
 //! Nothing here trusts what it reads: no length is believed beyond the end of its file, no checksum is
 //! taken for granted, and what is damaged is shown as far as it makes sense, with the offset and the
@@ -14,12 +15,16 @@
 //! | [`View::Props`] | its facts, as `name=value` | the store's facts, `name=value` |
 //!
 //! Whether a record is live depends on the other files. So a file in a store's directory is shown with
-//! the store read beside it (through [`recover`](crate::engine::bitcask::recover::recover), under the
-//! shared lock); where that can not be, the text says `liveness unknown` and why.
+//! the store read beside it, under the shared lock; where that can not be, the text says `liveness
+//! unknown` and why. Of Bitcask recovery knows it for every record (through
+//! [`recover`](crate::engine::bitcask::recover::recover)); of an LSM tree a table's entries are compared
+//! with the logs, and with the tables that a get asks before it, in one pass over them.
 
+mod batch;
 mod bytes;
 mod edits;
 mod entry;
+pub mod find;
 mod header;
 mod hint;
 mod identity;
@@ -29,15 +34,22 @@ mod look;
 pub mod repair;
 mod scan;
 mod segment;
+mod state;
 mod store;
 mod sums;
+mod sweep;
+mod table;
 mod tally;
 mod text;
+mod tree;
 pub mod verify;
+mod wal;
 
 use crate::engine::bitcask::hint as bitcask_hint;
 use crate::engine::bitcask::segment::Origin;
 use crate::engine::filename::{self, FileName};
+use crate::engine::lsm::table::format::{self, Salt};
+use crate::engine::lsm::wal as lsm_wal;
 use crate::engine::{identity as engine_identity, manifest};
 use crate::error::{Error, Result};
 use crate::inspect::bytes::Bytes;
@@ -49,8 +61,11 @@ use crate::inspect::log::Owner;
 use crate::inspect::look::Look;
 use crate::inspect::scan::Scan;
 use crate::inspect::segment::SegmentOwner;
+use crate::inspect::table::TableFile;
 use crate::inspect::tally::{Sort, Tally};
 use crate::inspect::text::{Text, count};
+use crate::inspect::tree::States;
+use crate::inspect::wal::WalOwner;
 use crate::record::frame::{HEADER_LEN, Header};
 use crate::vfs::Vfs;
 use crate::vfs::dir::Dir;
@@ -138,6 +153,8 @@ enum Kind {
     Manifest,
     Segment(u64),
     Hint(u64),
+    Wal(u64),
+    Table(u64),
 }
 
 impl Kind {
@@ -147,13 +164,17 @@ impl Kind {
             Some(FileName::Manifest) => Some(Kind::Manifest),
             Some(FileName::Segment(number)) => Some(Kind::Segment(number)),
             Some(FileName::Hint(number)) => Some(Kind::Hint(number)),
+            Some(FileName::Wal(number)) => Some(Kind::Wal(number)),
+            Some(FileName::Table(number)) => Some(Kind::Table(number)),
             _ => None,
         };
         named.or_else(|| match header::read(bytes) {
             Some(Header { kind: manifest::LOG_KIND, .. }) => Some(Kind::Manifest),
             Some(Header { kind: bitcask_hint::LOG_KIND, number, .. }) => Some(Kind::Hint(number)),
+            Some(Header { kind: lsm_wal::LOG_KIND, number, .. }) => Some(Kind::Wal(number)),
             Some(Header { number, .. }) => Some(Kind::Segment(number)),
             None if bytes.get(0, 8) == engine_identity::MAGIC => Some(Kind::Identity),
+            None if bytes.len() > 8 && bytes.get(bytes.len() - 8, 8) == format::MAGIC => Some(Kind::Table(0)),
             None => None,
         })
     }
@@ -168,12 +189,14 @@ fn show(text: &mut Text<'_>, look: &Look, name: &str, mut bytes: Bytes, view: Vi
         Kind::Manifest => ("manifest", "a manifest"),
         Kind::Segment(_) => ("segment", "a Bitcask segment"),
         Kind::Hint(_) => ("hint", "a Bitcask hint"),
+        Kind::Wal(_) => ("wal", "a write-ahead log"),
+        Kind::Table(_) => ("table", "a sorted table"),
     };
     match view {
         View::Props => text.line(format_args!("file={}\nkind={word}", path.display()))?,
         _ => text.line(format_args!("{}: {what}, {}", path.display(), count(bytes.len(), "byte")))?,
     }
-    if let (Kind::Segment(_) | Kind::Hint(_), Err(reason)) = (kind, &look.store) {
+    if let (false, Err(reason)) = (matches!(kind, Kind::Identity | Kind::Manifest), &look.store) {
         match view {
             View::Props => text.line(format_args!("liveness=unknown: {reason}"))?,
             _ => text.line(format_args!("liveness unknown: {reason}"))?,
@@ -193,12 +216,24 @@ fn show(text: &mut Text<'_>, look: &Look, name: &str, mut bytes: Bytes, view: Vi
             let candidates = [likely(Origin::Log), likely(Origin::Merge)];
             show_log(text, bytes, &mut owner, expected, &candidates, view)
         }
+        Kind::Table(number) => show_table(text, bytes, look, number, view),
+        Kind::Wal(number) => {
+            let mut owner = WalOwner { look, number };
+            if look.store.is_ok() && matches!(view, View::Summary | View::Explain) {
+                text.line(owner.role())?;
+            }
+            let likely = owner.header();
+            let is_live = look.tree().is_some_and(|tree| tree.listing.wals.contains_key(&number));
+            let candidates: Vec<_> = likely.into_iter().collect();
+            show_log(text, bytes, &mut owner, likely.filter(|_| is_live), &candidates, view)
+        }
         Kind::Manifest => {
             // Its number counts how often it was replaced: rarely more than a few times.
             let likely =
                 |number| Some(Header { store_id: look.store_id()?, number, kind: manifest::LOG_KIND });
             let candidates: Vec<_> = (1..=64).filter_map(likely).collect();
-            show_log(text, bytes, &mut ManifestOwner, None, &candidates, view)
+            let mut owner = ManifestOwner { engine: look.engine() };
+            show_log(text, bytes, &mut owner, None, &candidates, view)
         }
     }
 }
@@ -222,6 +257,30 @@ fn show_hint(text: &mut Text<'_>, bytes: &mut Bytes, look: &Look, number: u64, v
         View::Entries => hint.entries(text, bytes),
         View::Explain => hint.explain(text, bytes),
     }
+}
+
+fn show_table(text: &mut Text<'_>, bytes: Bytes, look: &Look, number: u64, view: View) -> Result<()> {
+    let voted = || header::vote(&look.dir, &look.entries);
+    let store_id = look.store_id().or_else(voted);
+    let mut file = TableFile::read(bytes, Salt::new(store_id.unwrap_or(0), number));
+    let states = match (look.tree(), store_id) {
+        (Some(tree), Some(store_id)) => tree.states(&look.dir, store_id, number),
+        _ => States::unknown(),
+    };
+    if let (Some(tree), View::Summary | View::Explain) = (look.tree(), view) {
+        text.line(tree.role(number))?;
+    }
+    if store_id.is_none() {
+        text.line("whose it is can not be known here: without the store's id no checksum can be checked")?;
+    }
+    match view {
+        View::Summary => table::show::summary(text, &mut file, &states),
+        View::Props => table::show::props(text, &mut file, &states),
+        View::Layout => table::show::layout(text, &mut file, &states),
+        View::Entries => table::show::entries(text, &mut file, &states),
+        View::Explain => table::explain::explain(text, &mut file, &states),
+    }?;
+    note_unreadable(text, &file.bytes)
 }
 
 /// Shows a log. Where its header is damaged, `candidates` are what it may have been.

@@ -1,5 +1,5 @@
 //! Two complete key-value storage engines behind one contract: **Bitcask** (append-only segments, keys
-//! in memory, merge, hint files) and, next, a leveled **LSM tree**.
+//! in memory, merge, hint files) and a leveled **LSM tree** (memtable, sorted tables, compaction).
 //!
 //! ```
 //! use kvs::{EngineKind, KvsEngine, KvsRead, OpenOptions};
@@ -12,9 +12,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Where to begin reading: [`engine`] is the contract, [`engine::bitcask`] the first engine that keeps
-//! it, [`record`] the log that everything stands on, [`vfs`] the disk below it. The same things as
-//! chapters are in `notes/`.
+//! Where to begin reading: [`engine`] is the contract, [`engine::bitcask`] and [`engine::lsm`] the engines
+//! that keep it, [`record`] the log that everything stands on, [`vfs`] the disk below it. The same things
+//! as chapters are in `notes/`.
 //!
 //! The directory of a store is the same whether the library opens it or the command `kvs` does.
 

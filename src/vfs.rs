@@ -31,7 +31,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Cause {
-    /// What users asked for: appended to, or read from, a Bitcask segment.
+    /// What users asked for: appended to, or read from, a Bitcask segment; read from a table.
     Log,
     /// Bitcask's hint files.
     Hint,

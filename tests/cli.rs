@@ -15,6 +15,12 @@ mod data;
 mod look;
 #[path = "cli/manual.rs"]
 mod manual;
+#[path = "cli/migrate.rs"]
+mod migrate;
+#[path = "cli/oneshot.rs"]
+mod oneshot;
+#[path = "cli/picture.rs"]
+mod picture;
 #[path = "cli/scan.rs"]
 mod scan;
 #[path = "cli/shell.rs"]

@@ -1,16 +1,28 @@
 //! Readers, writers, snapshots and merges at once: what each may see of the others.
 //!
-//! The length of the mixed runs is set by `KVS_CONCURRENCY_OPS`, writes a writer (20,000 by default).
+//! How long the mixed runs take is set by `KVS_CONCURRENCY_SECONDS` (4 by default), how much the others do
+//! by `KVS_CONCURRENCY_OPS` (20,000 by default). For ten minutes of each mixed run, with what it did:
+//! `KVS_CONCURRENCY_SECONDS=600 cargo test --release --test concurrency -- --nocapture consistent`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod common;
+#[macro_use]
+mod fault_support {
+    #[macro_use]
+    pub(crate) mod engine;
+}
+
+mod concurrency_support {
+    pub(crate) mod mixed;
+}
+
+use concurrency_support::mixed;
+use fault_support::engine::{Engine, empty_disk};
 use kvs::engine::batch::WriteBatch;
-use kvs::engine::bitcask::Bitcask;
-use kvs::engine::bitcask::options::BitcaskOptions;
 use kvs::engine::options::{OpenOptions, WriteOptions};
 use kvs::engine::range::KeyRange;
 use kvs::engine::{KvsEngine, KvsRead};
-use kvs::vfs::memory::SimDisk;
 use kvs::vfs::{Cause, DirEntry, DirLock, DiskFile, LockMode, Vfs};
 use std::fmt;
 use std::io;
@@ -18,6 +30,16 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier};
+
+on_each_engine!([
+    every_read_is_consistent_in_memory,
+    every_read_is_consistent_on_the_disk,
+    no_snapshot_sees_half_a_batch,
+    swaps_are_one_step_among_all_writers,
+    eight_durable_writers_share_syncs,
+    reads_go_on_while_a_write_waits_for_the_disk,
+    reads_and_writes_go_on_while_a_merge_waits_for_the_disk,
+]);
 
 /// What a hook is told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,8 +166,8 @@ impl Gate {
     }
 }
 
-fn open(disk: Arc<dyn Vfs>, options: BitcaskOptions) -> Bitcask {
-    Bitcask::open(Path::new("/store"), OpenOptions { disk, ..OpenOptions::default() }, options).unwrap()
+fn open(engine: &Engine, disk: Arc<dyn Vfs>) -> Arc<dyn KvsEngine> {
+    engine.open(Path::new("/store"), OpenOptions { disk, ..OpenOptions::default() }).unwrap()
 }
 
 fn key(n: u64) -> Vec<u8> {
@@ -170,121 +192,8 @@ fn ops() -> u64 {
     std::env::var("KVS_CONCURRENCY_OPS").ok().and_then(|ops| ops.parse().ok()).unwrap_or(20_000)
 }
 
-/// What writers have begun and what was acknowledged, for each key.
-struct Ledger {
-    issued: Vec<AtomicU64>,
-    acked: Vec<AtomicU64>,
-}
-
-impl Ledger {
-    fn new(keys: u64) -> Ledger {
-        let zeros = || (0..keys).map(|_| AtomicU64::new(0)).collect();
-        Ledger { issued: zeros(), acked: zeros() }
-    }
-}
-
-/// Each key has one writer, which counts its versions up. Whatever else runs, a get of a key that
-/// always exists finds it, finds nothing older than what was acknowledged before it began, and nothing
-/// that was not written.
-fn mixed_run(disk: Arc<dyn Vfs>, options: BitcaskOptions) {
-    const KEYS: u64 = 97;
-    const WRITERS: u64 = 2;
-    let store = open(disk.clone(), options.clone());
-    let ledger = Ledger::new(KEYS);
-    for n in 0..KEYS {
-        store.set(&key(n), &value(0)).unwrap();
-    }
-    let (writing, reads, merges) = (AtomicU64::new(WRITERS), AtomicU64::new(0), AtomicU64::new(0));
-    std::thread::scope(|scope| {
-        for writer in 0..WRITERS {
-            let (store, ledger, writing, merges) = (&store, &ledger, &writing, &merges);
-            scope.spawn(move || {
-                // Until there was enough of everything.
-                for i in 0.. {
-                    if i >= ops() && merges.load(Ordering::SeqCst) >= 5 {
-                        break;
-                    }
-                    // Skewed, so that segments have both garbage and live records.
-                    let n = ((i * i + i / 7) % KEYS) / WRITERS * WRITERS + writer;
-                    if n >= KEYS {
-                        continue;
-                    }
-                    let next = ledger.issued[n as usize].fetch_add(1, Ordering::SeqCst) + 1;
-                    store.set(&key(n), &value(next)).unwrap();
-                    ledger.acked[n as usize].store(next, Ordering::SeqCst);
-                }
-                writing.fetch_sub(1, Ordering::SeqCst);
-            });
-        }
-        for reader in 0..2 {
-            let (store, ledger, writing, reads) = (&store, &ledger, &writing, &reads);
-            scope.spawn(move || {
-                let mut n = reader;
-                while writing.load(Ordering::SeqCst) > 0 {
-                    n = (n * 31 + 7) % KEYS;
-                    let acked = ledger.acked[n as usize].load(Ordering::SeqCst);
-                    let found = store.get(&key(n)).unwrap().expect("this key always exists");
-                    let issued = ledger.issued[n as usize].load(Ordering::SeqCst);
-                    let found = version(&found);
-                    assert!((acked..=issued).contains(&found), "key {n}: {found}, not in {acked}..={issued}");
-                    reads.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
-        let (store, ledger, writing, merges) = (&store, &ledger, &writing, &merges);
-        scope.spawn(move || {
-            // Scans see every key once, in order; snapshots do not change while merges run.
-            while writing.load(Ordering::SeqCst) > 0 {
-                let acked: Vec<_> = ledger.acked.iter().map(|acked| acked.load(Ordering::SeqCst)).collect();
-                let snapshot = store.snapshot().unwrap();
-                let versions = |snapshot: &dyn KvsRead| -> Vec<u64> {
-                    let pairs = snapshot.scan(KeyRange::all()).unwrap().map(|pair| pair.unwrap());
-                    pairs
-                        .enumerate()
-                        .map(|(n, (k, v))| {
-                            assert_eq!(k, key(n as u64));
-                            version(&v)
-                        })
-                        .collect()
-                };
-                let first = versions(&snapshot);
-                assert_eq!(first.len(), KEYS as usize);
-                assert!(first.iter().zip(&acked).all(|(seen, acked)| seen >= acked));
-                store.compact().unwrap();
-                merges.fetch_add(1, Ordering::SeqCst);
-                assert_eq!(versions(&snapshot), first);
-            }
-        });
-    });
-    let stats = store.stats().unwrap();
-    assert_eq!(stats.snapshots, 0);
-    drop(store);
-    let store = open(disk, options);
-    for n in 0..KEYS {
-        let last = ledger.issued[n as usize].load(Ordering::SeqCst);
-        assert_eq!(version(&store.get(&key(n)).unwrap().unwrap()), last, "key {n} after reopening");
-    }
-    println!(
-        "{} reads beside {} writes and {} full merges",
-        reads.into_inner(),
-        stats.seqno,
-        merges.into_inner()
-    );
-}
-
-#[test]
-fn no_read_is_stale_or_lost_beside_writers_and_merges_in_memory() {
-    mixed_run(
-        Arc::new(SimDisk::from_image(&Default::default(), kvs::vfs::memory::Record::Off)),
-        BitcaskOptions::tiny(),
-    );
-}
-
-#[test]
-fn no_read_is_stale_or_lost_beside_writers_and_merges_on_the_disk() {
-    let dir = tempfile::tempdir().unwrap();
-    let disk = Rooted { root: dir.path().to_path_buf() };
-    mixed_run(Arc::new(disk), BitcaskOptions { segment_bytes: 64 << 10, ..BitcaskOptions::tiny() });
+fn seconds() -> u64 {
+    std::env::var("KVS_CONCURRENCY_SECONDS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(4)
 }
 
 /// The real disk, with `/store` somewhere below a temporary directory.
@@ -332,12 +241,19 @@ impl Vfs for Rooted {
     }
 }
 
+fn every_read_is_consistent_in_memory(engine: &Engine) {
+    mixed::run(engine, Arc::new(empty_disk()), seconds());
+}
+
+fn every_read_is_consistent_on_the_disk(engine: &Engine) {
+    let dir = tempfile::tempdir().unwrap();
+    mixed::run(&engine.with_log_bytes(64 << 10), Arc::new(Rooted { root: dir.path().into() }), seconds());
+}
+
 /// A batch sets all keys to one number. Whoever looks at a snapshot sees one number.
-#[test]
-fn no_snapshot_sees_half_a_batch() {
+fn no_snapshot_sees_half_a_batch(engine: &Engine) {
     const KEYS: u64 = 20;
-    let disk = SimDisk::from_image(&Default::default(), kvs::vfs::memory::Record::Off);
-    let store = open(Arc::new(disk), BitcaskOptions::tiny());
+    let store = open(engine, Arc::new(empty_disk()));
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -367,10 +283,8 @@ fn no_snapshot_sees_half_a_batch() {
 }
 
 /// `swap` and `remove` are one step: of many who take a ticket, each gets its own.
-#[test]
-fn swaps_are_one_step_among_all_writers() {
-    let disk = SimDisk::from_image(&Default::default(), kvs::vfs::memory::Record::Off);
-    let store = open(Arc::new(disk), BitcaskOptions::tiny());
+fn swaps_are_one_step_among_all_writers(engine: &Engine) {
+    let store = open(engine, Arc::new(empty_disk()));
     let (rounds, threads) = (ops() / 20, 4);
     let won = AtomicU64::new(0);
     let barrier = Barrier::new(threads);
@@ -398,18 +312,17 @@ fn swaps_are_one_step_among_all_writers() {
 
 /// Eight writers who want to be durable share syncs: while one sync runs, the others queue up and are
 /// committed together. The disk here needs a millisecond for a sync, as a fast real one does.
-#[test]
-fn eight_durable_writers_share_syncs() {
+fn eight_durable_writers_share_syncs(engine: &Engine) {
     let syncs = Arc::new(AtomicU64::new(0));
     let counted = syncs.clone();
-    let inner = SimDisk::from_image(&Default::default(), kvs::vfs::memory::Record::Off);
-    let disk = HookDisk::new(Arc::new(inner), move |call, cause| {
-        if (call, cause) == (Call::Sync, Cause::Log) {
+    let log = engine.log_cause();
+    let disk = HookDisk::new(Arc::new(empty_disk()), move |call, cause| {
+        if (call, cause) == (Call::Sync, log) {
             counted.fetch_add(1, Ordering::SeqCst);
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
     });
-    let store = open(disk, BitcaskOptions::default());
+    let store = open(&engine.with_log_bytes(1 << 20), disk);
     let before = syncs.load(Ordering::SeqCst);
     let (threads, writes) = (8, 50);
     std::thread::scope(|scope| {
@@ -430,18 +343,17 @@ fn eight_durable_writers_share_syncs() {
 }
 
 /// A reader never waits for a writer's disk: gets, scans and snapshots go on while a sync hangs.
-#[test]
-fn reads_go_on_while_a_write_waits_for_the_disk() {
+fn reads_go_on_while_a_write_waits_for_the_disk(engine: &Engine) {
     for held_up in [Call::Append, Call::Sync] {
         let gate = Arc::new(Gate::default());
         let passed = gate.clone();
-        let inner = SimDisk::from_image(&Default::default(), kvs::vfs::memory::Record::Off);
-        let disk = HookDisk::new(Arc::new(inner), move |call, cause| {
-            if (call, cause) == (held_up, Cause::Log) {
+        let log = engine.log_cause();
+        let disk = HookDisk::new(Arc::new(empty_disk()), move |call, cause| {
+            if (call, cause) == (held_up, log) {
                 passed.pass();
             }
         });
-        let store = open(disk, BitcaskOptions::default());
+        let store = open(engine, disk);
         store.set(b"k", b"old").unwrap();
         gate.closed.store(true, Ordering::SeqCst);
         std::thread::scope(|scope| {
@@ -462,18 +374,15 @@ fn reads_go_on_while_a_write_waits_for_the_disk() {
 
 /// Nor for a merge: reads and writes go on while one hangs in the middle of its copying, and what was
 /// written meanwhile is newer than what it copied.
-#[test]
-fn reads_and_writes_go_on_while_a_merge_waits_for_the_disk() {
+fn reads_and_writes_go_on_while_a_merge_waits_for_the_disk(engine: &Engine) {
     let gate = Arc::new(Gate::default());
     let passed = gate.clone();
-    let inner = SimDisk::from_image(&Default::default(), kvs::vfs::memory::Record::Off);
-    let disk = HookDisk::new(Arc::new(inner), move |call, cause| {
-        if (call, cause) == (Call::Sync, Cause::Merge) {
+    let disk = HookDisk::new(Arc::new(empty_disk()), move |call, cause| {
+        if call == Call::Sync && Engine::is_rewrite(cause) {
             passed.pass();
         }
     });
-    let never_by_itself = BitcaskOptions { merge_garbage_ratio: 1.0, ..BitcaskOptions::tiny() };
-    let store = open(disk, never_by_itself);
+    let store = open(&engine.unmerged(), disk);
     for round in 0..3 {
         (0..100).for_each(|n| store.set(&key(n), &value(round)).unwrap());
     }

@@ -26,6 +26,12 @@ mod scans;
 #[path = "contract/upkeep.rs"]
 mod upkeep;
 
+#[path = "contract/loading.rs"]
+mod loading;
+
+#[path = "contract/explaining.rs"]
+mod explaining;
+
 #[path = "contract/checkpoints.rs"]
 mod checkpoints;
 

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The engines that keep what they are told from one command to the next.
-const ENGINES: [&str; 1] = ["bitcask"];
+const ENGINES: [&str; 2] = ["bitcask", "lsm"];
 
 /// What the pages find in the directory in which they begin.
 const FILES: [(&str, &str); 2] = [

@@ -8,6 +8,8 @@ use kvs::engine::KvsEngine;
 use kvs::engine::batch::WriteBatch;
 use kvs::engine::bitcask::Bitcask;
 use kvs::engine::bitcask::options::BitcaskOptions;
+use kvs::engine::lsm::Lsm;
+use kvs::engine::lsm::options::{Compression, Compressions, LsmOptions};
 use kvs::engine::options::{Access, OpenOptions, WriteOptions};
 use kvs::inspect::{View, inspect};
 use kvs::vfs::memory::image::Image;
@@ -58,6 +60,43 @@ fn tiny_store() -> SimDisk {
     disk
 }
 
+fn open_tree(disk: &SimDisk, access: Access) -> Lsm {
+    let open = OpenOptions {
+        disk: Arc::new(disk.clone()),
+        access,
+        schedule: Schedule::Inline,
+        store_id: Some(42),
+        ..OpenOptions::default()
+    };
+    let compression = Compressions(vec![Compression::Lz4]);
+    Lsm::open(Path::new("/db"), open, LsmOptions { compression, ..LsmOptions::tiny() }).unwrap()
+}
+
+/// An LSM tree with a table in level 0 and a log that was closed in an orderly way:
+///
+/// - 000003.sst: apple, a batch of two, and in a compressed block a value of 1000 bytes;
+/// - 000002.wal: apple again, durably, and a batch that removes banana and sets cherry.
+fn tiny_tree() -> SimDisk {
+    let disk = SimDisk::new();
+    let store = open_tree(&disk, Access::Create);
+    store.set(b"apple", b"red").unwrap();
+    let mut batch = WriteBatch::new();
+    batch.set(b"banana", b"yellow");
+    batch.set(b"cherry", b"");
+    store.write(batch, &WriteOptions::default()).unwrap();
+    store.set(b"melon", &[b'm'; 1000]).unwrap();
+    store.flush().unwrap();
+    let mut batch = WriteBatch::new();
+    batch.set(b"apple", b"green");
+    store.write(batch, &WriteOptions::durable()).unwrap();
+    let mut batch = WriteBatch::new();
+    batch.remove(b"banana");
+    batch.set(b"cherry", b"black");
+    store.write(batch, &WriteOptions::default()).unwrap();
+    drop(store);
+    disk
+}
+
 fn text(disk: &SimDisk, target: &str, view: View) -> String {
     let mut out = Vec::new();
     inspect(Arc::new(disk.clone()), Path::new(target), view, &mut out).unwrap();
@@ -100,6 +139,41 @@ fn every_view_of_every_file() {
     }
     golden("store-summary", &text(&disk, "/db", View::Summary));
     golden("store-props", &text(&disk, "/db", View::Props));
+}
+
+#[test]
+fn every_view_of_every_file_of_a_tree() {
+    let disk = tiny_tree();
+    for (file, name) in [("MANIFEST", "tree-manifest"), ("000002.wal", "wal"), ("000003.sst", "table")] {
+        for (view, word) in VIEWS {
+            golden(&format!("{name}-{word}"), &text(&disk, &format!("/db/{file}"), view));
+        }
+    }
+    golden("tree-summary", &text(&disk, "/db", View::Summary));
+    golden("tree-props", &text(&disk, "/db", View::Props));
+}
+
+#[test]
+fn damage_to_a_table_is_shown_as_far_as_it_makes_sense() {
+    let disk = damaged(&tiny_tree(), |image| image.edit("/db/000003.sst")[20] ^= 1);
+    for (view, word) in VIEWS {
+        golden(&format!("table-damaged-{word}"), &text(&disk, "/db/000003.sst", view));
+    }
+}
+
+/// Without footer and top index the parts are searched for, and found, each as what it is.
+#[test]
+fn the_parts_of_a_table_are_found_without_its_indexes() {
+    let disk = tiny_tree();
+    let whole = text(&disk, "/db/000003.sst", View::Entries);
+    let len = disk.image().get("/db/000003.sst").unwrap().len();
+    let disk = damaged(&disk, |image| image.edit("/db/000003.sst")[len - 10] ^= 1);
+    assert_eq!(text(&disk, "/db/000003.sst", View::Entries), whole);
+    let props = text(&disk, "/db/000003.sst", View::Props);
+    for line in ["sound=false", "parts_data_block=2", "parts_filter=1", "parts_index=1", "parts_top_index=1"]
+    {
+        assert!(props.lines().any(|found| found == line), "{line}: {props}");
+    }
 }
 
 #[test]

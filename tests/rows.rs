@@ -3,14 +3,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod common;
+#[macro_use]
 mod fault_support {
+    #[macro_use]
+    pub(crate) mod engine;
     pub(crate) mod store;
 }
 
+use fault_support::engine::{Engine, empty_disk};
 use fault_support::store::{DIR, Model, contents, open, open_at, open_options};
 use kvs::engine::batch::{MAX_BATCH_BYTES, MAX_KEY_LEN, MAX_VALUE_LEN, WriteBatch};
-use kvs::engine::bitcask::Bitcask;
-use kvs::engine::bitcask::options::BitcaskOptions;
 use kvs::engine::memory::Memory;
 use kvs::engine::options::{Access, Durability, OpenOptions, WriteOptions};
 use kvs::engine::range::KeyRange;
@@ -18,24 +21,20 @@ use kvs::engine::{Cursor, KvsEngine, KvsRead};
 use kvs::error::Error;
 use kvs::vfs::Vfs;
 use kvs::vfs::fault::{Call, FaultDisk};
-use kvs::vfs::memory::image::Image;
-use kvs::vfs::memory::{Record, SimDisk};
 use kvs::vfs::os::OsDisk;
 use kvs::worker::Schedule;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-fn empty_disk() -> SimDisk {
-    SimDisk::from_image(&Image::default(), Record::Off)
-}
-
-/// Names of the segments that are on the disk.
-fn segments(disk: &SimDisk) -> Vec<String> {
-    let image = disk.image();
-    let names = image.files.keys().map(|path| path.display().to_string());
-    names.filter(|name| name.ends_with(".seg")).collect()
-}
+on_each_engine!([
+    s07_merge_beside_a_cursor_and_a_snapshot,
+    s07_merge_beside_gets_in_flight,
+    s10_sizes_at_their_limits,
+    s10_value_larger_than_a_segment,
+    s10_too_much_at_once,
+    s11_an_interval_is_kept_without_a_clock,
+]);
 
 /// The cursor stands on this key, and the value is the first that the key had.
 fn expect_at(cursor: &mut dyn Cursor, key: u8) {
@@ -45,15 +44,14 @@ fn expect_at(cursor: &mut dyn Cursor, key: u8) {
 
 // Row S7. dain/leveldb#78: a compaction removed the table under an iterator. Whoever stands in a segment
 // when a merge removes it reads on; the file goes when the last one lets go of it.
-#[test]
-fn s07_merge_beside_a_cursor_and_a_snapshot() {
+fn s07_merge_beside_a_cursor_and_a_snapshot(engine: &Engine) {
     let disk = empty_disk();
-    let store = open(Arc::new(disk.clone()), Access::Create).unwrap();
+    let store = open(engine, Arc::new(disk.clone()), Access::Create).unwrap();
     for i in 0..60u8 {
         store.set(&[i], &[i; 300]).unwrap();
     }
-    let before = contents(&store).unwrap();
-    let old_files = segments(&disk);
+    let before = contents(&*store).unwrap();
+    let old_files = engine.data_files(&disk.image());
     let snapshot = store.snapshot().unwrap();
     let mut forward = store.cursor(KeyRange::all()).unwrap();
     let mut backward = snapshot.cursor(KeyRange::all()).unwrap();
@@ -77,11 +75,11 @@ fn s07_merge_beside_a_cursor_and_a_snapshot() {
     }
     assert!(!forward.valid() && !backward.valid());
     assert_eq!(contents(&snapshot).unwrap(), before);
-    let held = segments(&disk);
+    let held = engine.data_files(&disk.image());
     assert!(old_files.iter().any(|file| held.contains(file)), "what is looked at stays");
     drop((forward, backward));
     drop(snapshot);
-    let left = segments(&disk);
+    let left = engine.data_files(&disk.image());
     let live = store.stats().unwrap().files.len();
     assert_eq!(left.len(), live, "what nobody looks at is gone: {left:?}");
     assert!(old_files.iter().all(|file| !left.contains(file)));
@@ -89,15 +87,14 @@ fn s07_merge_beside_a_cursor_and_a_snapshot() {
 
 // Row S7, with threads, on the real disk, where segments are mapped: gets and scans in flight while
 // their files are merged away and removed.
-#[test]
-fn s07_merge_beside_gets_in_flight() {
+fn s07_merge_beside_gets_in_flight(engine: &Engine) {
     let root = tempfile::tempdir().unwrap();
     for mmap in [true, false] {
         let path = root.path().join(format!("mmap-{mmap}"));
-        let options = BitcaskOptions { mmap, ..BitcaskOptions::tiny() };
+        let engine = engine.with("mmap", &mmap.to_string());
         let open =
             OpenOptions { schedule: Schedule::Threads, ..open_options(Arc::new(OsDisk), Access::Create) };
-        let store = Bitcask::open(&path, open, options).unwrap();
+        let store = engine.open(&path, open).unwrap();
         // A value says its key and a round that never goes back.
         let value = |key: u8, round: u32| [&[key][..], &round.to_le_bytes(), &[key; 120]].concat();
         (0..40u8).for_each(|key| store.set(&[key], &value(key, 0)).unwrap());
@@ -131,18 +128,17 @@ fn s07_merge_beside_gets_in_flight() {
             done.store(true, Ordering::Relaxed);
         });
         drop(store);
-        let store = open_at(Arc::new(OsDisk), &path, Access::Read).unwrap();
+        let store = open_at(&engine, Arc::new(OsDisk), &path, Access::Read).unwrap();
         (0..40u8).for_each(|key| assert_eq!(store.get(&[key]).unwrap().unwrap(), value(key, 59)));
     }
 }
 
 // Row S10. What fits is stored, and what does not is refused before a byte is written; the same in every
 // engine.
-#[test]
-fn s10_sizes_at_their_limits() {
+fn s10_sizes_at_their_limits(engine: &Engine) {
     let sim = empty_disk();
     let disk = FaultDisk::new(Arc::new(sim.clone()));
-    let bitcask = open(Arc::new(disk.clone()), Access::Create).unwrap();
+    let store = open(engine, Arc::new(disk.clone()), Access::Create).unwrap();
     let memory = Memory::new();
     let (mut model, mut refused) = (Model::new(), 0);
     let key_lens =
@@ -155,7 +151,7 @@ fn s10_sizes_at_their_limits() {
             if let Some(last) = key.last_mut() {
                 *last = value.len() as u8;
             }
-            for store in [&bitcask as &dyn KvsEngine, &memory] {
+            for store in [&*store, &memory] {
                 let before = (disk.operations(), sim.image());
                 let results = [
                     store.set(&key, value),
@@ -184,26 +180,25 @@ fn s10_sizes_at_their_limits() {
     batch.set(b"fine", b"");
     batch.set(&vec![0; MAX_KEY_LEN + 1], b"");
     let before = sim.image();
-    assert!(matches!(bitcask.write(batch, &WriteOptions::durable()), Err(Error::InvalidArgument(_))));
-    assert!(sim.image() == before && bitcask.get(b"fine").unwrap().is_none());
-    assert_eq!(contents(&bitcask).unwrap(), model);
+    assert!(matches!(store.write(batch, &WriteOptions::durable()), Err(Error::InvalidArgument(_))));
+    assert!(sim.image() == before && store.get(b"fine").unwrap().is_none());
+    assert_eq!(contents(&*store).unwrap(), model);
     assert_eq!(contents(&memory).unwrap(), model);
-    bitcask.compact().unwrap();
-    drop(bitcask);
+    store.compact().unwrap();
+    drop(store);
     for access in [Access::Read, Access::Write] {
-        assert_eq!(contents(&open(Arc::new(disk.clone()), access).unwrap()).unwrap(), model);
+        assert_eq!(contents(&*open(engine, Arc::new(disk.clone()), access).unwrap()).unwrap(), model);
     }
 }
 
 // Row S10, a value larger than a segment, and than four of them; on the real disk as well, where a
 // segment is mapped at its usual size.
-#[test]
-fn s10_value_larger_than_a_segment() {
+fn s10_value_larger_than_a_segment(engine: &Engine) {
     let root = tempfile::tempdir().unwrap();
     let sim: Arc<dyn Vfs> = Arc::new(empty_disk());
     let real: Arc<dyn Vfs> = Arc::new(OsDisk);
     for (disk, path) in [(sim, Path::new(DIR).to_path_buf()), (real, root.path().join("db"))] {
-        let store = open_at(disk.clone(), &path, Access::Create).unwrap();
+        let store = open_at(engine, disk.clone(), &path, Access::Create).unwrap();
         let lens = [4000, 4096, 4097, 10_000, 16 << 20, 20_000, 1];
         let value = |i: usize| -> Vec<u8> { (0..lens[i]).map(|at| (at ^ i) as u8).collect() };
         for i in 0..lens.len() {
@@ -213,34 +208,33 @@ fn s10_value_larger_than_a_segment() {
         let mut batch = WriteBatch::new();
         (0..lens.len()).for_each(|i| batch.set(&[100 + i as u8], &value(i)));
         store.write(batch, &WriteOptions::durable()).unwrap();
-        let check = |store: &Bitcask| {
+        let check = |store: &dyn KvsEngine| {
             for i in 0..lens.len() {
                 for key in [i as u8, 100 + i as u8] {
                     assert!(store.get(&[key]).unwrap().unwrap() == value(i)[..], "{i}");
                 }
             }
         };
-        check(&store);
+        check(&*store);
         drop(store);
-        let store = open_at(disk.clone(), &path, Access::Write).unwrap();
-        check(&store);
+        let store = open_at(engine, disk.clone(), &path, Access::Write).unwrap();
+        check(&*store);
         // A merge copies them.
         store.set(b"gone", b"").unwrap();
         store.set(&[2], &value(2)).unwrap();
         store.compact().unwrap();
-        check(&store);
+        check(&*store);
         drop(store);
-        check(&open_at(disk, &path, Access::Read).unwrap());
+        check(&*open_at(engine, disk, &path, Access::Read).unwrap());
     }
 }
 
 // Row S10, what is over the limits of a value and of a batch. The batch is one of sixty million steps
 // with nothing in them: it counts as more than a gibibyte, and takes a tenth of that.
-#[test]
-fn s10_too_much_at_once() {
+fn s10_too_much_at_once(engine: &Engine) {
     let sim = empty_disk();
     let disk = FaultDisk::new(Arc::new(sim.clone()));
-    let store = open(Arc::new(disk.clone()), Access::Create).unwrap();
+    let store = open(engine, Arc::new(disk.clone()), Access::Create).unwrap();
     store.set(b"k", b"v").unwrap();
     let before = (disk.operations(), sim.image());
     let mut batch = WriteBatch::new();
@@ -288,11 +282,9 @@ fn s11_nothing_asks_for_the_time_of_day() {
 // Row S11, the one place where time counts: how long a write may wait for its sync. Where nothing can
 // wait, it does not wait; where a thread can, it is that thread that syncs, and the clock that it goes by
 // only goes forward.
-#[test]
-fn s11_an_interval_is_kept_without_a_clock() {
+fn s11_an_interval_is_kept_without_a_clock(engine: &Engine) {
     let syncs = |disk: &FaultDisk| {
-        let is_sync =
-            |op: &&kvs::vfs::fault::Traced| op.call == Call::Sync && op.path.ends_with("000001.seg");
+        let is_sync = |op: &&kvs::vfs::fault::Traced| op.call == Call::Sync && engine.is_log(&op.path);
         disk.trace().iter().filter(is_sync).count()
     };
     let every = std::time::Duration::from_millis(1);
@@ -300,7 +292,7 @@ fn s11_an_interval_is_kept_without_a_clock() {
         let disk = FaultDisk::new(Arc::new(empty_disk()));
         let base = open_options(Arc::new(disk.clone()), Access::Create);
         let options = OpenOptions { schedule, durability: Durability::Interval(every), ..base };
-        let store = Bitcask::open(Path::new(DIR), options, BitcaskOptions::tiny()).unwrap();
+        let store = engine.open(Path::new(DIR), options).unwrap();
         let before = syncs(&disk);
         store.set(b"k", b"v").unwrap();
         if schedule != Schedule::Threads {

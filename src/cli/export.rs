@@ -5,6 +5,7 @@ use crate::cli::format::Format;
 use crate::cli::pairs::{Fields, PairWriter, Unwritable};
 use crate::cli::place::Need;
 use crate::cli::progress::Progress;
+use crate::cli::range;
 use crate::cli::scan;
 use crate::cli::session::Session;
 use crate::cli::stream::{self, Target};
@@ -37,7 +38,7 @@ pub(crate) struct Export {
 
 impl Export {
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
-        let range = scan::prefix(session, self.prefix.as_deref())?;
+        let range = range::prefix(session, self.prefix.as_deref())?;
         let file = self.file.as_deref().filter(|file| !stream::is_standard(Some(file)));
         // A terminal gets what is safe to print; a file, what import reads back.
         let encoding = if file.is_none() { session.out.encoding() } else { session.style.input() };

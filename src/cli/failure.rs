@@ -126,6 +126,7 @@ impl From<Error> for Failure {
                 ("wrong_engine", 3, Some("or leave out -e and KVS_ENGINE: the directory knows"))
             }
             Error::UnknownFormat { .. } => ("unknown_format", 3, None),
+            Error::Unfinished { .. } => ("unfinished", 3, None),
             Error::NoStore { .. } => ("no_store", 3, Some("-p DIR says where it is; kvs set makes one")),
             Error::InvalidArgument(_) => ("invalid_argument", 2, None),
             Error::ReadOnly => ("read_only", 3, Some("leave out --read-only to write")),

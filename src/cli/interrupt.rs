@@ -33,6 +33,12 @@ pub(crate) fn end_lines_only() {
     PATIENT.store(true, Ordering::Relaxed);
 }
 
+/// Work that looks at the flag often, and cleans up behind itself, is given the time that it needs. A
+/// second interrupt ends it where it stands.
+pub(crate) fn let_it_end() {
+    PATIENT.store(true, Ordering::Relaxed);
+}
+
 /// Forgets an interrupt that has done its work.
 pub(crate) fn forget() {
     INTERRUPTED.store(false, Ordering::Relaxed);

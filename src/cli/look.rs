@@ -1,16 +1,22 @@
-//! `kvs verify`, `kvs repair`, `kvs inspect`: looking at the files of a store, damaged or not.
+//! `kvs verify`, `kvs repair`, `kvs inspect`, `kvs find`: looking at the files of a store, damaged or not.
 //!
 //! They speak to the disk and to no engine: a store that can not be opened is what they are for.
 
+use crate::cli::encoding::Encoding;
 use crate::cli::failure::{Failure, Outcome};
+use crate::cli::json;
 use crate::cli::place;
 use crate::cli::progress::Progress;
 use crate::cli::session::Session;
+use crate::cli::table::{self, Side};
 use crate::error::Error;
+use crate::inspect::find::find;
+use crate::inspect::find::report::Version;
 use crate::inspect::repair::repair;
 use crate::inspect::verify::verify;
 use crate::inspect::{View, inspect, is_closed_pipe};
 use clap::{ArgGroup, Args};
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -25,6 +31,7 @@ pub(crate) struct Verify {}
 
 impl Verify {
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
+        session.close();
         let progress = Progress::spinner(&session.voice, "verify");
         let report = verify(place::disk(), &session.place.path)?;
         drop(progress);
@@ -95,6 +102,7 @@ pub(crate) struct Inspect {
 
 impl Inspect {
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
+        session.close();
         let is_json = session.out.is_json();
         let mut lines = Lines { out: session.out.writer(), line: Vec::new() };
         let out: &mut dyn Write = if is_json { &mut lines } else { lines.out };
@@ -113,6 +121,83 @@ impl Inspect {
             _ => View::Summary,
         }
     }
+}
+
+/// Print every version of a key in every file, dead ones too
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  kvs find tea
+  kvs find tea --json | jq -r .file
+
+The newest first: whether a get finds it, its sequence number, the bytes of its value, its file, and where in
+that its record begins (of a table: its block, and its entry in that, unfolded). Works on a damaged store. Exit
+code 1 if there is none, 4 if something could not be read that may have been one.")]
+pub(crate) struct Find {
+    /// The key
+    key: OsString,
+}
+
+impl Find {
+    pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
+        session.close();
+        let key = session.bytes(&self.key, "KEY")?.into_owned();
+        let progress = Progress::spinner(&session.voice, "find");
+        let found = find(place::disk(), &session.place.path, &key)?;
+        drop(progress);
+        match session.out.is_json() {
+            true => found.versions.iter().try_for_each(|version| {
+                session.out.put(|out, _| {
+                    out.write_all(b"{")?;
+                    json::put_bytes(out, "key", &key)?;
+                    let fields = serde_json::to_string(version)?;
+                    writeln!(out, ",{}", fields.trim_start_matches('{'))
+                })
+            })?,
+            false => session.out.put(|out, color| put_versions(out, &found.versions, color))?,
+        }
+        found.notes.iter().for_each(|note| session.voice.note(note));
+        Ok(match (found.is_sure, found.versions.is_empty()) {
+            (false, _) => Outcome::Damaged,
+            (true, true) => Outcome::NotThere,
+            (true, false) => Outcome::Done,
+        })
+    }
+}
+
+fn put_versions(out: &mut impl Write, versions: &[Version], color: bool) -> io::Result<()> {
+    if versions.is_empty() {
+        return Ok(());
+    }
+    let head = [
+        ("state", Side::Left),
+        ("kind", Side::Left),
+        ("seqno", Side::Right),
+        ("bytes", Side::Right),
+        ("file", Side::Left),
+        ("offset", Side::Right),
+        ("entry", Side::Right),
+        ("value", Side::Left),
+    ];
+    let number = |n: Option<u64>| n.map_or("-".to_string(), |n| n.to_string());
+    let row = |version: &Version| {
+        let mut value = Vec::new();
+        let whole = version.preview.len() as u64 == version.value_bytes;
+        // Writing to memory does not fail.
+        let _ = Encoding::Escape.encode(&version.preview, &mut value);
+        let more = if whole || version.kind == "hint" { "" } else { ".." };
+        let value = String::from_utf8_lossy(&value).into_owned() + more;
+        [
+            version.state.to_string(),
+            version.kind.to_string(),
+            number(version.seqno),
+            version.value_bytes.to_string(),
+            version.file.clone(),
+            version.offset.to_string(),
+            number(version.entry),
+            value,
+        ]
+    };
+    table::put(out, head, &versions.iter().map(row).collect::<Vec<_>>(), color)
 }
 
 /// Makes an object of each line that is written.

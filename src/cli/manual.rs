@@ -49,14 +49,17 @@ impl Man {
             None => session.out.raw(&render(command)?)?,
             Some(dir) => {
                 Dir::new(place::disk(), &dir).create_all()?;
-                for verb in command.get_subcommands() {
-                    write(&dir, verb.clone())?;
-                }
-                write(&dir, command)?;
+                write_all(&dir, command)?;
             }
         }
         Ok(Outcome::Done)
     }
+}
+
+/// Writes the page of a command, and those of the commands below it.
+fn write_all(dir: &Path, command: Command) -> Result<(), Failure> {
+    command.get_subcommands().try_for_each(|verb| write_all(dir, verb.clone()))?;
+    write(dir, command)
 }
 
 fn write(dir: &Path, command: Command) -> Result<(), Failure> {

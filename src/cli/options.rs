@@ -9,6 +9,7 @@ use clap::Args;
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   kvs options
+  kvs -e lsm options
   kvs -e bitcask options --json
 
 An option is given as -o NAME=VALUE, with any command.")]

@@ -21,7 +21,7 @@ pub(crate) struct Place {
     #[arg(short, long, global = true, value_name = "DIR", env = "KVS_PATH", default_value = ".")]
     pub path: PathBuf,
 
-    /// The engine [default: the one that owns the directory, else bitcask]
+    /// The engine, bitcask or lsm [default: the one that owns the directory, else bitcask]
     #[arg(short, long, global = true, value_name = "ENGINE", env = "KVS_ENGINE")]
     engine: Option<EngineKind>,
 
@@ -79,6 +79,26 @@ impl Place {
 
     /// Opens the store; `None` if there is none and the need does not make one.
     pub(crate) fn open(&self, need: Need, voice: &Voice) -> Result<Option<Arc<dyn KvsEngine>>, Failure> {
+        self.open_with(need, voice, &self.settings)
+    }
+
+    /// Opens the store to copy it, for reading; the settings are those of the copy.
+    pub(crate) fn source(&self, voice: &Voice) -> Result<Arc<dyn KvsEngine>, Failure> {
+        let none = Error::NoStore { path: self.path.clone() };
+        Ok(self.open_with(Need::Read, voice, &[])?.ok_or(none)?)
+    }
+
+    /// The options of the engine that were asked for.
+    pub(crate) fn settings(&self) -> &[(String, String)] {
+        &self.settings
+    }
+
+    fn open_with(
+        &self,
+        need: Need,
+        voice: &Voice,
+        settings: &[(String, String)],
+    ) -> Result<Option<Arc<dyn KvsEngine>>, Failure> {
         let (kind, is_there) = self.look()?;
         self.permit(need)?;
         let access = match need {
@@ -88,13 +108,18 @@ impl Place {
             _ if need == Need::Read || self.read_only => Access::Read,
             _ => Access::Write,
         };
-        let mut options =
-            OpenOptions { disk: disk(), access, durability: self.sync, ..OpenOptions::default() };
+        let options = OpenOptions { access, ..self.options(voice) };
+        Ok(Some(kind.open(&self.path, options, settings)?))
+    }
+
+    /// How a store is opened.
+    pub(crate) fn options(&self, voice: &Voice) -> OpenOptions {
+        let mut options = OpenOptions { disk: disk(), durability: self.sync, ..OpenOptions::default() };
         if voice.is_verbose() {
             let voice = voice.clone();
             options.listener = Listener::new(move |event| voice.event(event));
         }
-        Ok(Some(kind.open(&self.path, options, &self.settings)?))
+        options
     }
 
     /// Whether the need may be met.

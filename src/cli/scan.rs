@@ -3,12 +3,11 @@
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::interrupt;
 use crate::cli::place::Need;
+use crate::cli::range::Keys;
 use crate::cli::session::Session;
 use crate::engine::range::{Direction, KeyRange};
 use crate::engine::{Cursor, KvsRead};
 use clap::Args;
-use std::ffi::{OsStr, OsString};
-use std::ops::Bound;
 
 /// Print keys and values in the order of the keys
 #[derive(Args, Debug)]
@@ -21,15 +20,8 @@ use std::ops::Bound;
   kvs scan --json | jq .value
   kvs scan --keys-only -0 | xargs -0 -n1 echo")]
 pub(crate) struct Scan {
-    /// The first key, included
-    start: Option<OsString>,
-
-    /// The key to stop before
-    end: Option<OsString>,
-
-    /// Only keys that begin with this
-    #[arg(long)]
-    prefix: Option<OsString>,
+    #[command(flatten)]
+    keys: Keys,
 
     /// From the largest key to the smallest
     #[arg(long)]
@@ -54,7 +46,8 @@ pub(crate) struct Scan {
 
 impl Scan {
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
-        let range = self.range(session)?;
+        let direction = if self.reverse { Direction::Reverse } else { Direction::Forward };
+        let range = KeyRange { direction, ..self.keys.range(session)? };
         let limit = self.limit.unwrap_or(u64::MAX);
         let store = session.store(Need::Read)?;
         let out = &mut session.out;
@@ -80,26 +73,6 @@ impl Scan {
         }
         Ok(Outcome::Done)
     }
-
-    fn range(&self, session: &Session) -> Result<KeyRange, Failure> {
-        let key = |arg: &Option<OsString>, name| {
-            let bytes = arg.as_deref().map(|arg| session.bytes(arg, name)).transpose()?;
-            Ok::<_, Failure>(bytes.map(|bytes| bytes.into_owned()))
-        };
-        let start = key(&self.start, "START")?.map_or(Bound::Unbounded, Bound::Included);
-        let end = key(&self.end, "END")?.map_or(Bound::Unbounded, Bound::Excluded);
-        let direction = if self.reverse { Direction::Reverse } else { Direction::Forward };
-        let range = KeyRange { start, end, direction };
-        Ok(range.intersect(prefix(session, self.prefix.as_deref())?))
-    }
-}
-
-/// The keys that a PREFIX argument means; all without one.
-pub(crate) fn prefix(session: &Session, arg: Option<&OsStr>) -> Result<KeyRange, Failure> {
-    Ok(match arg {
-        Some(arg) => KeyRange::prefix(session.bytes(arg, "PREFIX")?),
-        None => KeyRange::all(),
-    })
 }
 
 /// Shows `see` the pairs of the range, in its direction, `limit` at most; says how many those were.

@@ -65,6 +65,11 @@ impl Session {
         Ok(self.kept.clone())
     }
 
+    /// Closes the store, if it is open: for those who look at its files. Who needs it opens it again.
+    pub(crate) fn close(&mut self) {
+        self.kept = None;
+    }
+
     /// The bytes that an argument means.
     pub(crate) fn bytes<'a>(&self, arg: &'a OsStr, name: &str) -> Result<Cow<'a, [u8]>, Failure> {
         let decoded = self.style.input().decode(arg.as_bytes());

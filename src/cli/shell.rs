@@ -5,6 +5,7 @@ mod source;
 
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::interrupt;
+use crate::cli::levels::Levels;
 use crate::cli::place::Need;
 use crate::cli::session::Session;
 use crate::cli::shell::line::{Dot, Entry};
@@ -20,8 +21,8 @@ use std::time::Instant;
   printf 'set tea green\\nget tea\\n' | kvs shell
 
 A line is a command with its arguments, quoted as in a shell: set, get, exists, rm, scan, batch, import,
-export, stats, compact, sync, checkpoint, options; --json, --enc and -0 go with each. Also .stats,
-.timing (how long each line takes), .help and .exit. On a terminal lines can be edited, and are kept in
+export, stats, compact, flush, sync, checkpoint, options, explain, levels; --json, --enc and -0 go with
+each. Also .stats, .levels, .timing (how long each line takes), .help and .exit. On a terminal lines can be edited, and are kept in
 $XDG_STATE_HOME/kvs/history or ~/.local/state/kvs/history.")]
 pub(crate) struct Shell {}
 
@@ -68,6 +69,7 @@ fn obey(session: &mut Session, text: &[u8], timing: &mut bool) -> Result<Next, F
         Entry::Dot(Dot::Exit) => return Ok(Next::End),
         Entry::Dot(Dot::Help) => session.out.text(&line::help()).map(|()| Outcome::Done),
         Entry::Dot(Dot::Stats) => StatsVerb::default().run(session),
+        Entry::Dot(Dot::Levels) => Levels::default().run(session),
         Entry::Dot(Dot::Timing) => {
             *timing = !*timing;
             Ok(Outcome::Done)

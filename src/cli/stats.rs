@@ -1,16 +1,16 @@
 //! `kvs stats`.
 
 use crate::cli::failure::{Failure, Outcome};
-use crate::cli::interrupt;
 use crate::cli::place::Need;
 use crate::cli::session::Session;
 use crate::cli::table::{self, Side};
+use crate::cli::watch;
 use crate::engine::stats::Stats;
 use crate::error::Error;
 use clap::Args;
 use indicatif::BinaryBytes;
 use std::io::{self, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Print what the store holds and what it costs
 #[derive(Args, Debug, Default)]
@@ -20,47 +20,14 @@ use std::time::{Duration, Instant};
   kvs stats --watch 2                  again every two seconds, until Ctrl-C")]
 pub(crate) struct StatsVerb {
     /// Print them again whenever this many seconds have passed
-    #[arg(long, value_name = "SECS", value_parser = seconds)]
+    #[arg(long, value_name = "SECS", value_parser = watch::seconds)]
     watch: Option<Duration>,
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let secs: f64 = text.parse().map_err(|_| "a number of seconds, as 2 or 0.5")?;
-    match Duration::try_from_secs_f64(secs) {
-        Ok(time) if !time.is_zero() && time < Duration::from_secs(86_400) => Ok(time),
-        _ => Err("more than 0 and less than a day".into()),
-    }
 }
 
 impl StatsVerb {
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
-        let Some(every) = self.watch else {
-            show(session)?;
-            return Ok(Outcome::Done);
-        };
-        loop {
-            // The store is open only while we look, so that writers can come in between.
-            match show(session) {
-                Err(Failure::Told(told)) if told.kind == "locked" => session.voice.note("a writer is in"),
-                other => other?,
-            }
-            session.out.flush()?;
-            wait(every)?;
-            if !session.out.is_json() {
-                session.out.text("")?;
-            }
-        }
+        watch::show(session, self.watch, show)
     }
-}
-
-/// Sleeps, but not through an interrupt.
-fn wait(time: Duration) -> Result<(), Failure> {
-    let end = Instant::now() + time;
-    while let Some(left) = end.checked_duration_since(Instant::now()) {
-        interrupt::check()?;
-        std::thread::sleep(left.min(Duration::from_millis(50)));
-    }
-    interrupt::check()
 }
 
 fn show(session: &mut Session) -> Result<(), Failure> {
@@ -82,7 +49,7 @@ fn put(out: &mut impl Write, stats: &Stats, color: bool) -> io::Result<()> {
     let bytes = |n: u64| format!("{n}  ({})", BinaryBytes(n));
     let mut rows = vec![
         ["engine", stats.engine].map(String::from),
-        ["keys".into(), stats.keys.to_string()],
+        [if stats.is_estimate { "keys (about)" } else { "keys" }.into(), stats.keys.to_string()],
         ["sequence number".into(), stats.seqno.to_string()],
         ["bytes on disk".into(), bytes(stats.disk_bytes)],
         ["  live".into(), bytes(stats.live_bytes)],

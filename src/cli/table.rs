@@ -10,7 +10,7 @@ pub(crate) enum Side {
     Right,
 }
 
-/// Writes the head and the rows, each column as wide as its widest cell, the last as it comes.
+/// Writes the head and the rows, each column as wide as its widest cell. No line ends in spaces.
 pub(crate) fn put<const N: usize>(
     out: &mut impl Write,
     head: [(&str, Side); N],
@@ -23,24 +23,19 @@ pub(crate) fn put<const N: usize>(
             *width = (*width).max(cell.chars().count());
         }
     }
-    let line = |out: &mut dyn Write, cells: [&str; N]| -> io::Result<()> {
+    let line = |cells: [&str; N]| {
+        let mut line = String::new();
         for (i, cell) in cells.iter().enumerate() {
             let width = widths[i];
-            match head[i].1 {
-                Side::Right => write!(out, "{cell:>width$}")?,
-                Side::Left if i + 1 == N => write!(out, "{cell}")?,
-                Side::Left => write!(out, "{cell:<width$}")?,
-            }
-            out.write_all(if i + 1 == N { b"" } else { b"  " })?;
+            line += &match head[i].1 {
+                Side::Right => format!("{cell:>width$}  "),
+                Side::Left => format!("{cell:<width$}  "),
+            };
         }
-        Ok(())
+        line.truncate(line.trim_end().len());
+        line
     };
     let bold = if color { Ansi::new().bold() } else { Ansi::new() };
-    write!(out, "{bold}")?;
-    line(out, head.map(|(name, _)| name))?;
-    writeln!(out, "{bold:#}")?;
-    rows.iter().try_for_each(|row| {
-        line(out, row.each_ref().map(String::as_str))?;
-        writeln!(out)
-    })
+    writeln!(out, "{bold}{}{bold:#}", line(head.map(|(name, _)| name)))?;
+    rows.iter().try_for_each(|row| writeln!(out, "{}", line(row.each_ref().map(String::as_str))))
 }

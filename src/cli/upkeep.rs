@@ -1,8 +1,9 @@
-//! `kvs compact`, `kvs sync`, `kvs checkpoint`: one call each on a store that is there.
+//! `kvs compact`, `kvs flush`, `kvs sync`, `kvs checkpoint`: one call each on a store that is there.
 
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::place::Need;
 use crate::cli::progress::Progress;
+use crate::cli::range::Keys;
 use crate::cli::session::Session;
 use clap::Args;
 use std::path::PathBuf;
@@ -11,15 +12,24 @@ use std::path::PathBuf;
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   kvs compact
-  kvs -v compact                       tell which files became which")]
-pub(crate) struct Compact {}
+  kvs compact a m                      only files that may hold keys from a, included, up to m, not
+  kvs compact --prefix user:
+  kvs -v compact                       tell which files became which
+
+Files are compacted as a whole. Those of bitcask are ordered by time, and not by key: there a file is
+rewritten if something in it is dead whose key is in the range.")]
+pub(crate) struct Compact {
+    #[command(flatten)]
+    keys: Keys,
+}
 
 impl Compact {
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
+        let range = self.keys.range(session)?;
         let store = session.store(Need::Exist)?;
         let before = store.stats()?.disk_bytes;
         let progress = Progress::spinner(&session.voice, "compact");
-        store.compact()?;
+        store.compact_range(&range)?;
         drop(progress);
         let after = store.stats()?.disk_bytes;
         if session.out.is_json() {
@@ -28,6 +38,25 @@ impl Compact {
         } else {
             session.voice.remark(&format!("{before} bytes on disk became {after}"));
         }
+        Ok(Outcome::Done)
+    }
+}
+
+/// Write what is only in memory or in a log into data files
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  kvs flush
+  kvs -v flush                         tell what became of it
+
+The lsm engine writes its memtables as tables of level 0, so that the next opening has no log to
+read; bitcask seals its active segment. What was written is durable then. Nothing depends on it.")]
+pub(crate) struct Flush {}
+
+impl Flush {
+    pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
+        let store = session.store(Need::Exist)?;
+        let _progress = Progress::spinner(&session.voice, "flush");
+        store.flush()?;
         Ok(Outcome::Done)
     }
 }

@@ -2,17 +2,20 @@
 
 use crate::cli::batch::Batch;
 use crate::cli::exists::Exists;
+use crate::cli::explain::Explain;
 use crate::cli::export::Export;
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::get::Get;
 use crate::cli::import::Import;
+use crate::cli::levels::Levels;
+use crate::cli::look::{Find, Inspect, Verify};
 use crate::cli::options::Options;
 use crate::cli::rm::Rm;
 use crate::cli::scan::Scan;
 use crate::cli::session::Session;
 use crate::cli::set::Set;
 use crate::cli::stats::StatsVerb;
-use crate::cli::upkeep::{Checkpoint, Compact, Sync};
+use crate::cli::upkeep::{Checkpoint, Compact, Flush, Sync};
 use clap::Subcommand;
 
 /// A verb with its arguments. The order is the order of the help.
@@ -28,9 +31,15 @@ pub(crate) enum Verb {
     Export(Export),
     Stats(StatsVerb),
     Compact(Compact),
+    Flush(Flush),
     Sync(Sync),
     Checkpoint(Checkpoint),
     Options(Options),
+    Verify(Verify),
+    Inspect(Inspect),
+    Find(Find),
+    Explain(Explain),
+    Levels(Levels),
 }
 
 impl Verb {
@@ -47,9 +56,15 @@ impl Verb {
             Verb::Export(verb) => verb.run(session),
             Verb::Stats(verb) => verb.run(session),
             Verb::Compact(verb) => verb.run(session),
+            Verb::Flush(verb) => verb.run(session),
             Verb::Sync(verb) => verb.run(session),
             Verb::Checkpoint(verb) => verb.run(session),
             Verb::Options(verb) => verb.run(session),
+            Verb::Verify(verb) => verb.run(session),
+            Verb::Inspect(verb) => verb.run(session),
+            Verb::Find(verb) => verb.run(session),
+            Verb::Explain(verb) => verb.run(session),
+            Verb::Levels(verb) => verb.run(session),
         }
     }
 }

@@ -63,6 +63,18 @@ impl WriteBatch {
         WriteBatch { bytes: Vec::with_capacity(bytes), count: 0 }
     }
 
+    /// A batch that sets or removes (`None`) one key. Refuses what breaks a limit.
+    pub fn of_one(key: &[u8], value: Option<&[u8]>) -> Result<WriteBatch> {
+        check_key(key)?;
+        let mut batch = WriteBatch::with_capacity(key.len() + value.map_or(0, <[u8]>::len) + 16);
+        match value {
+            Some(value) => batch.set(key, value),
+            None => batch.remove(key),
+        }
+        batch.validate()?;
+        Ok(batch)
+    }
+
     /// Adds a set.
     #[inline]
     pub fn set(&mut self, key: &[u8], value: &[u8]) {
@@ -95,6 +107,12 @@ impl WriteBatch {
         self.bytes.len() + 16 * self.count
     }
 
+    /// The steps as bytes, as they are kept: what [`Ops::decode`] reads.
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The steps, in order.
     #[inline]
     pub fn iter(&self) -> Ops<'_> {
@@ -109,12 +127,9 @@ impl WriteBatch {
             return Err(Error::invalid(format!("a batch of {len} bytes; the limit is {MAX_BATCH_BYTES}")));
         }
         for op in self.iter() {
-            let value_len = if let Op::Set(_, value) = op { value.len() } else { 0 };
             check_key(op.key())?;
-            if value_len > MAX_VALUE_LEN {
-                return Err(Error::invalid(format!(
-                    "a value of {value_len} bytes; the limit is {MAX_VALUE_LEN}"
-                )));
+            if let Op::Set(_, value) = op {
+                check_value(value)?;
             }
         }
         Ok(())
@@ -130,10 +145,42 @@ pub fn check_key(key: &[u8]) -> Result<()> {
     }
 }
 
+/// Whether a value is short enough to be written.
+#[inline]
+pub fn check_value(value: &[u8]) -> Result<()> {
+    match value.len() {
+        ..=MAX_VALUE_LEN => Ok(()),
+        len => Err(Error::invalid(format!("a value of {len} bytes; the limit is {MAX_VALUE_LEN}"))),
+    }
+}
+
 /// The steps of a batch.
 #[derive(Clone, Debug)]
 pub struct Ops<'a> {
     reader: Reader<'a>,
+}
+
+impl<'a> Ops<'a> {
+    /// Reads the steps of a batch that was kept as bytes, and how many there are; `None` if the bytes
+    /// are no steps, whole and within the limits.
+    pub fn decode(bytes: &'a [u8]) -> Option<(Ops<'a>, u64)> {
+        let mut reader = Reader::new(bytes);
+        let mut count = 0;
+        while !reader.rest().is_empty() {
+            let tag = reader.u8()?;
+            let key = reader.bytes()?;
+            let value = match tag {
+                SET => reader.bytes()?,
+                REMOVE => &[],
+                _ => return None,
+            };
+            if key.len() > MAX_KEY_LEN || value.len() > MAX_VALUE_LEN {
+                return None;
+            }
+            count += 1;
+        }
+        Some((Ops { reader: Reader::new(bytes) }, count))
+    }
 }
 
 impl<'a> Iterator for Ops<'a> {

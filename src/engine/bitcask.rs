@@ -25,51 +25,51 @@ pub mod checkpoint;
 pub mod compaction;
 pub mod create;
 pub mod cursor;
+mod explain;
 pub mod hint;
 pub mod hints;
 pub mod history;
 pub mod index;
 pub mod keydir;
+mod merger;
 pub mod options;
 pub mod recover;
-pub mod request;
+pub mod replay;
 pub mod segment;
 pub mod view;
 mod writer;
 
-use crate::engine::batch::{WriteBatch, check_key};
-use crate::engine::bitcask::compaction::{Aim, Job, Merged, Output};
+use crate::engine::background::Background;
+use crate::engine::batch::WriteBatch;
+use crate::engine::bitcask::census::Counters;
 use crate::engine::bitcask::cursor::{BitcaskCursor, Past, Pinned};
-use crate::engine::bitcask::history::History;
 use crate::engine::bitcask::index::Index;
+use crate::engine::bitcask::merger::Merger;
 use crate::engine::bitcask::options::BitcaskOptions;
-use crate::engine::bitcask::recover::{Purpose, Recovered, recover};
-use crate::engine::bitcask::request::{Answer, Ask, Request};
-use crate::engine::bitcask::segment::{Origin, Segment, SegmentMeta, SegmentState, Shelf};
-use crate::engine::bitcask::view::View;
-use crate::engine::bitcask::writer::Writer;
+use crate::engine::bitcask::recover::{Purpose, recover, remove_leftovers};
+use crate::engine::bitcask::segment::{SegmentMeta, SegmentState, Shelf};
+use crate::engine::bitcask::writer::{Active, Writer};
+use crate::engine::catalog::Catalog;
+use crate::engine::claim::{self, Claim};
 use crate::engine::commit::Commit;
-use crate::engine::event::{Event, Listener};
-use crate::engine::filename;
+use crate::engine::event::Event;
+use crate::engine::explain::Explanation;
 use crate::engine::health::Health;
 use crate::engine::identity::Identity;
+use crate::engine::load;
 use crate::engine::manifest::{Edit, Manifest};
 use crate::engine::options::{Access, Durability, OpenOptions, WriteOptions};
 use crate::engine::range::KeyRange;
-use crate::engine::stats::{Counter, Stats};
+use crate::engine::request::{Answer, Ask, Request, lead};
+use crate::engine::stats::Stats;
 use crate::engine::value::Value;
-use crate::engine::{Cursor, KvsEngine, KvsRead, Snapshot};
+use crate::engine::{Cursor, KvsEngine, KvsRead, Pairs, Snapshot};
 use crate::error::{Error, Result};
-use crate::record::writer::LogWriter;
-use crate::vfs::dir::Dir;
-use crate::vfs::{Cause, DirLock, LockMode};
-use crate::worker::{Schedule, Worker};
-use arc_swap::ArcSwap;
-use parking_lot::Mutex;
-use std::collections::BTreeSet;
+use crate::vfs::DirLock;
+use crate::worker::Worker;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The name in the identity file.
 pub const NAME: &str = "bitcask";
@@ -88,34 +88,20 @@ pub struct Bitcask {
 /// The engine itself: what workers and the front door share.
 #[derive(Debug)]
 struct Store {
-    options: BitcaskOptions,
+    options: Arc<BitcaskOptions>,
     durability: Durability,
-    listener: Listener,
     health: Arc<Health>,
     shelf: Arc<Shelf>,
     index: Arc<Index>,
     commit: Commit<Request>,
-    /// The active segment, for the leader and for who rotates; `None` when open for reading only.
-    writer: Mutex<Option<Writer>>,
-    /// Locked after `writer`, where both are.
-    manifest: Mutex<Option<Manifest<SegmentMeta>>>,
-    /// Held by the one merge at a time. Locked before `writer`.
-    merging: Mutex<Merging>,
-    next_number: AtomicU64,
+    active: Arc<Active>,
+    catalog: Arc<Catalog<SegmentMeta>>,
+    merger: Merger,
     /// Set when a merge may be worth it, or the worker is needed otherwise.
     merge_wanted: AtomicBool,
     /// Set when the system should begin to write the active segment.
     writeback_wanted: AtomicBool,
-    merges: AtomicU64,
-    merge_read_bytes: AtomicU64,
-    merge_written_bytes: AtomicU64,
-    rotations: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct Merging {
-    /// Segments in which a merge met damage. They are left alone, for `verify` and `repair`.
-    damaged: BTreeSet<u64>,
+    counters: Arc<Counters>,
 }
 
 // ---- open ----
@@ -127,25 +113,13 @@ impl Bitcask {
     /// off and removes what no manifest names. Costs memory for every key.
     pub fn open(path: &Path, open: OpenOptions, options: BitcaskOptions) -> Result<Bitcask> {
         options.validate()?;
-        let dir = Dir::new(open.disk.clone(), path);
-        if open.access == Access::Create && Identity::load(&dir)?.is_none() {
-            dir.create_all()?;
-        } else if dir.list()?.is_none() {
-            return Err(Error::NoStore { path: path.to_path_buf() });
-        }
-        let lock = dir.lock(match open.access {
-            Access::Read => LockMode::Shared,
-            Access::Create | Access::Write => LockMode::Exclusive,
-        })?;
-        // Again, and now nobody can come in between.
-        let identity = match Identity::load(&dir)? {
-            Some(identity) => identity,
-            None if open.access == Access::Create => create::create(&dir, NAME, open.store_id)?,
-            None => return Err(Error::NoStore { path: path.to_path_buf() }),
-        };
-        identity.expect(NAME, &dir)?;
-        let store = Arc::new(Store::open(dir, &identity, &open, options)?);
-        let (merger, syncer) = store.start_workers(&open);
+        let Claim { dir, identity, lock } = Claim::take(path, &open, NAME, create::create)?;
+        let health = Arc::new(Health::new(open.listener.clone()));
+        let shelf = Shelf::new(dir, identity.store_id, &options, health, open.listener.clone());
+        let store = Arc::new(Store::open(Arc::new(shelf), &open, Arc::new(options))?);
+        let background = Background::of(&store, &store.health, &open);
+        let merger = background.worker("merge", Store::merge_behind);
+        let syncer = background.syncer(|store| _ = store.active.sync_behind());
         if open.access != Access::Read {
             merger.wake();
         }
@@ -154,85 +128,48 @@ impl Bitcask {
 }
 
 impl Store {
-    fn open(dir: Dir, identity: &Identity, open: &OpenOptions, options: BitcaskOptions) -> Result<Store> {
-        let listener = open.listener.clone();
-        let health = Arc::new(Health::new(listener.clone()));
-        let shelf = Arc::new(Shelf {
-            dir,
-            health: health.clone(),
-            listener: listener.clone(),
-            store_id: identity.store_id,
-            mmap: options.mmap,
-            max_open: options.max_open_segments,
-            open: Mutex::default(),
-        });
+    fn open(shelf: Arc<Shelf>, open: &OpenOptions, options: Arc<BitcaskOptions>) -> Result<Store> {
         let purpose = if open.access == Access::Read { Purpose::Read } else { Purpose::Write };
         let found = recover(&shelf, options.hints, purpose, options.segment_bytes)?;
-        let next_number = found.manifest.files.next_number;
-        let Recovered { keydir, sealed, active, manifest, last_seqno, leftovers } = found;
-        let segments = sealed.into_iter().chain([active.segment.clone()]).collect();
-        let index =
-            Index { keydir, view: ArcSwap::from_pointee(View::new(segments)), history: History::default() };
-        index.history.lock().visible = last_seqno;
-        let (mut writer, mut kept) = (None, None);
+        let (next_number, last_seqno) = (found.manifest.files.next_number, found.last_seqno);
+        let segments = found.sealed.into_iter().chain([found.active.segment.clone()]).collect();
+        let index = Arc::new(Index::new(found.keydir, segments, last_seqno));
+        let (mut writer, mut manifest) = (None, None);
         if purpose == Purpose::Write {
-            kept = Some(Manifest::resume(&shelf.dir, manifest)?);
-            writer = Some(Writer::resume(active, last_seqno + 1)?);
-            for name in leftovers {
-                // What can not be removed now is harmless, and tried again next time.
-                let path = shelf.dir.join(&name);
-                listener.tell(match shelf.dir.remove(&name) {
-                    Ok(()) => Event::Removed { path },
-                    Err(error) => Event::NotRemoved { path, reason: error.to_string() },
-                });
-            }
+            manifest = Some(Manifest::resume(&shelf.dir, found.manifest)?);
+            writer = Some(Writer::resume(found.active, last_seqno + 1)?);
+            remove_leftovers(&shelf, &found.leftovers);
         }
-        listener.tell(Event::Opened { keys: index.keydir.footprint().keys, seqno: last_seqno });
+        open.listener.tell(Event::Opened { keys: index.keydir.footprint().keys, seqno: last_seqno });
+        let health = shelf.health.clone();
+        let active = Arc::new(Active::new(writer, health.clone()));
+        // A place has 32 bits for the number of its segment.
+        let numbers = next_number..=u64::from(u32::MAX);
+        let catalog = Arc::new(Catalog::new(manifest, numbers, health.clone()));
+        let counters = Arc::<Counters>::default();
+        let merger = Merger {
+            options: options.clone(),
+            shelf: shelf.clone(),
+            index: index.clone(),
+            active: active.clone(),
+            catalog: catalog.clone(),
+            counters: counters.clone(),
+            turn: Default::default(),
+        };
         Ok(Store {
             options,
             durability: open.durability,
-            listener,
             health,
             shelf,
-            index: Arc::new(index),
+            index,
             commit: Commit::default(),
-            writer: Mutex::new(writer),
-            manifest: Mutex::new(kept),
-            merging: Mutex::default(),
-            next_number: AtomicU64::new(next_number),
+            active,
+            catalog,
+            merger,
             merge_wanted: AtomicBool::new(false),
             writeback_wanted: AtomicBool::new(false),
-            merges: AtomicU64::new(0),
-            merge_read_bytes: AtomicU64::new(0),
-            merge_written_bytes: AtomicU64::new(0),
-            rotations: AtomicU64::new(0),
+            counters,
         })
-    }
-
-    /// A worker that merges, and one that syncs where durability has an interval.
-    fn start_workers(self: &Arc<Self>, open: &OpenOptions) -> (Worker, Option<Worker>) {
-        let job = |work: fn(&Store)| {
-            let store = Arc::downgrade(self);
-            move || _ = store.upgrade().map(|store| work(&store))
-        };
-        let on_panic = |what: &'static str| {
-            let store = Arc::downgrade(self);
-            move |panic: String| {
-                let Some(store) = store.upgrade() else { return };
-                store.health.poison(Error::invalid(format!("the background {what} panicked: {panic}")));
-            }
-        };
-        // A reader has nothing to merge or to sync, and needs no threads.
-        let schedule = if open.access == Access::Read { Schedule::Manual } else { open.schedule };
-        let merger = Worker::new("kvs-merge", schedule, None, job(Store::merge_behind), on_panic("merge"));
-        let syncer = match (open.durability, schedule) {
-            (Durability::Interval(every), Schedule::Threads) => {
-                let job = job(|store| _ = store.sync_behind());
-                Some(Worker::new("kvs-sync", schedule, Some(every), job, on_panic("sync")))
-            }
-            _ => None,
-        };
-        (merger, syncer)
     }
 }
 
@@ -258,14 +195,13 @@ impl KvsEngine for Bitcask {
     }
 
     fn swap(&self, key: &[u8], value: Option<&[u8]>) -> Result<Option<Value>> {
-        match self.submit_one(key, value, Ask::OldValue)? {
-            Answer::Old(value) => Ok(Some(*value)),
-            Answer::Nothing | Answer::Absent | Answer::Present => Ok(None),
-        }
+        let batch = WriteBatch::of_one(key, value)?;
+        self.submit(batch, self.store.durability, Ask::OldValue).map(Answer::old_value)
     }
 
     fn remove(&self, key: &[u8]) -> Result<bool> {
-        Ok(self.submit_one(key, None, Ask::WasThere)? == Answer::Present)
+        let batch = WriteBatch::of_one(key, None)?;
+        Ok(self.submit(batch, self.store.durability, Ask::WasThere)? == Answer::Present)
     }
 
     fn snapshot(&self) -> Result<Snapshot> {
@@ -276,53 +212,39 @@ impl KvsEngine for Bitcask {
         self.submit(WriteBatch::new(), Durability::Always, Ask::Nothing).map(|_| ())
     }
 
-    fn compact(&self) -> Result<()> {
-        self.store.compact()
+    fn flush(&self) -> Result<()> {
+        self.store.seal_active()?;
+        self.wake_merger();
+        Ok(())
+    }
+
+    fn compact_range(&self, range: &KeyRange) -> Result<()> {
+        self.store.compact(range)
+    }
+
+    fn load_sorted(&self, pairs: &mut dyn Pairs) -> Result<u64> {
+        load::in_batches(pairs, |batch| self.write(batch, &WriteOptions::default()))
     }
 
     fn checkpoint(&self, dest: &Path) -> Result<()> {
-        if self.store.writer.lock().is_none() {
-            return Err(Error::ReadOnly);
-        }
-        self.store.health.check()?;
-        let dir = checkpoint::prepare(&self.store.shelf, dest)?;
-        // No merge in between: the segments that were live stay.
-        let _merging = self.store.merging.lock();
-        let next_seqno = self.store.seal_active()?;
-        let mut segments = self.store.index.view.load().by_age();
-        segments.retain(|segment| segment.sealed().is_some_and(|sealed| sealed.last_seqno < next_seqno));
-        let number = self.store.take_number()?;
-        let identity = Identity { engine: NAME.into(), store_id: self.store.shelf.store_id };
-        checkpoint::write(&self.store.shelf, &dir, &segments, number, next_seqno, &identity)
+        self.store.checkpoint(dest)
     }
 
     fn stats(&self) -> Result<Stats> {
-        let store = &*self.store;
-        let mut stats = census::take(&store.shelf, &store.index)?;
-        let counter = |name, value: &AtomicU64| Counter { name, value: value.load(Ordering::Relaxed) };
-        stats.engine = NAME;
-        stats.counters = vec![
-            counter("rotations", &store.rotations),
-            counter("merges", &store.merges),
-            counter("merge read bytes", &store.merge_read_bytes),
-            counter("merge written bytes", &store.merge_written_bytes),
-        ];
-        Ok(stats)
+        let stats = census::take(&self.store.shelf, &self.store.index, &self.store.counters)?;
+        Ok(Stats { engine: NAME, ..stats })
+    }
+
+    fn explain_get(&self, key: &[u8]) -> Result<Explanation> {
+        Ok(Explanation { engine: NAME, ..explain::get(&self.store.index, key)? })
+    }
+
+    fn explain_scan(&self, range: KeyRange, limit: u64) -> Result<Explanation> {
+        Ok(Explanation { engine: NAME, ..explain::scan(&self.store.index, range, limit)? })
     }
 }
 
 impl Bitcask {
-    fn submit_one(&self, key: &[u8], value: Option<&[u8]>, ask: Ask) -> Result<Answer> {
-        check_key(key)?;
-        let mut batch = WriteBatch::with_capacity(key.len() + value.map_or(0, <[u8]>::len) + 16);
-        match value {
-            Some(value) => batch.set(key, value),
-            None => batch.remove(key),
-        }
-        batch.validate()?;
-        self.submit(batch, self.store.durability, ask)
-    }
-
     #[inline]
     fn submit(&self, batch: WriteBatch, durability: Durability, ask: Ask) -> Result<Answer> {
         // Without a thread to sync behind it, an interval has to be no time at all.
@@ -333,11 +255,17 @@ impl Bitcask {
         };
         let store = &*self.store;
         let request = store.commit.submit(Request::new(batch, is_durable, ask), |group| store.apply(group));
-        if store.merge_wanted.load(Ordering::Relaxed) && store.merge_wanted.swap(false, Ordering::Relaxed) {
+        self.wake_merger();
+        request.into_outcome(&store.health)
+    }
+
+    /// Wakes the worker if a write has left something for it.
+    #[inline]
+    fn wake_merger(&self) {
+        let wanted = &self.store.merge_wanted;
+        if wanted.load(Ordering::Relaxed) && wanted.swap(false, Ordering::Relaxed) {
             self.merger.wake();
         }
-        let died = || Err(Error::invalid("the thread that was to commit this write panicked"));
-        request.outcome.unwrap_or_else(|| died().map_err(|e| store.health.poison(e)))
     }
 }
 
@@ -346,23 +274,11 @@ impl Bitcask {
 impl Store {
     /// Commits a group, as its leader: one append and at most one sync for all, then the keydir.
     fn apply(&self, group: &mut [Request]) {
-        let mut writer = self.writer.lock();
-        let _watch = self.health.watch("a commit");
-        let result = match &mut *writer {
-            // A reader has acknowledged nothing: all of that is durable.
-            None if group.iter().all(|request| request.batch.is_empty()) => {
-                group.iter_mut().for_each(|request| request.outcome = Some(Ok(Answer::Nothing)));
-                Ok(())
-            }
-            None => Err(Error::ReadOnly),
-            Some(writer) => self.health.check().and_then(|()| {
-                let result = self.append(writer, group);
-                self.health.guard(result)
-            }),
-        };
-        if let Err(error) = result {
-            group.iter_mut().for_each(|request| request.outcome = Some(Err(error.clone())));
-        }
+        let mut writer = self.active.lock();
+        lead(group, writer.as_mut(), &self.health, |writer, group| {
+            let result = self.append(writer, group);
+            self.health.guard(result)
+        });
     }
 
     fn append(&self, writer: &mut Writer, group: &mut [Request]) -> Result<()> {
@@ -370,11 +286,11 @@ impl Store {
         for i in 0..group.len() {
             let (before, rest) = group.split_at_mut(i);
             let request = &mut rest[0];
-            request.answer(before, &self.index);
+            request.answer(before, &*self.index);
             if request.is_written && self.index.keydir.is_full() {
-                request.refuse(
+                request.refuse(Error::invalid(
                     "the store has as many keys as its keydir can hold; remove some and open it again",
-                );
+                ));
             }
             if request.is_written && writer.is_full_for(&request.batch, self.options.segment_bytes) {
                 self.rotate(writer)?;
@@ -386,12 +302,10 @@ impl Store {
         writer.log.flush()?;
         if group.iter().any(|request| request.is_durable) {
             writer.sync()?;
-        } else {
+        } else if writer.is_far_ahead() {
             // The worker asks the system to begin writing: that takes milliseconds, and a lock here.
-            if writer.is_far_ahead() {
-                self.writeback_wanted.store(true, Ordering::Relaxed);
-                self.merge_wanted.store(true, Ordering::Relaxed);
-            }
+            self.writeback_wanted.store(true, Ordering::Relaxed);
+            self.merge_wanted.store(true, Ordering::Relaxed);
         }
         self.install(writer, group);
         Ok(())
@@ -403,36 +317,10 @@ impl Store {
         let mut places = writer.places().iter();
         for request in group.iter().filter(|request| request.is_written) {
             for (op, put) in request.batch.iter().zip(places.by_ref()) {
-                let active = &writer.segment;
-                if u64::from(put.place.segment) == active.number {
-                    self.index.apply(&moments, &op, put.seqno, put.place, active);
-                } else {
-                    // The log was rotated within the group.
-                    let view = self.index.view.load();
-                    let sealed = view.find(put.place.segment).expect("written segments are in the view");
-                    self.index.apply(&moments, &op, put.seqno, put.place, sealed);
-                }
+                self.index.apply(&moments, &op, put.seqno, put.place, &writer.segment);
             }
         }
         moments.visible = writer.last_seqno();
-    }
-
-    /// Makes durable what the operating system has, without keeping writers out.
-    fn sync_behind(&self) -> Result<()> {
-        self.health.check()?;
-        let (file, len, number) = match &*self.writer.lock() {
-            Some(writer) if writer.log.synced() < writer.log.written() => {
-                (writer.log.file().clone(), writer.log.written(), writer.segment.number)
-            }
-            _ => return Ok(()),
-        };
-        self.health.guard(file.sync())?;
-        if let Some(writer) = &mut *self.writer.lock()
-            && writer.segment.number == number
-        {
-            writer.log.note_synced(len);
-        }
-        Ok(())
     }
 
     // ---- rotate ----
@@ -441,27 +329,18 @@ impl Store {
     /// first record goes to the new one: so only the newest segment can have a torn tail.
     fn rotate(&self, writer: &mut Writer) -> Result<()> {
         let sealed = writer.seal()?;
-        let number = self.take_number()?;
-        let state = SegmentState::Active { durable: 0 };
-        let meta = SegmentMeta { origin: Origin::Log, first_seqno: sealed.last_seqno + 1, state };
-        let header = meta.header(self.shelf.store_id, number);
-        let name = filename::segment(number);
-        let log =
-            self.shelf.with_descriptor(|| LogWriter::create(&self.shelf.dir, &name, header, Cause::Log))?;
-        log.file().sync()?;
-        self.shelf.dir.sync()?;
+        let number = self.catalog.take_number()?;
+        let capacity = self.options.segment_bytes;
+        let (log, segment) = create::begin_active(&self.shelf, number, sealed.last_seqno + 1, capacity)?;
         let old = &writer.segment;
         let old_meta = SegmentMeta { state: SegmentState::Sealed(sealed), ..old.meta() };
-        let edit = Edit { add: vec![(old.number, old_meta), (number, meta.clone())], ..Edit::default() };
-        self.apply_edit(edit)?;
-        let capacity = self.options.segment_bytes;
-        let segment = Segment::active(self.shelf.clone(), number, &meta, log.file().clone(), capacity);
-        let segment = Arc::new(segment);
+        let add = vec![(old.number, old_meta), (number, segment.meta())];
+        self.catalog.apply(Edit { add, ..Edit::default() })?;
         old.seal(sealed);
         self.index.add_segments(std::slice::from_ref(&segment));
-        self.listener.tell(Event::Rotated { sealed: old.number, active: number });
+        self.shelf.listener.tell(Event::Rotated { sealed: old.number, active: number });
         writer.begin_segment(log, segment);
-        self.rotations.fetch_add(1, Ordering::Relaxed);
+        self.counters.rotations.fetch_add(1, Ordering::Relaxed);
         self.merge_wanted.store(true, Ordering::Relaxed);
         Ok(())
     }
@@ -469,7 +348,7 @@ impl Store {
     /// Seals the active segment unless it is empty; returns the sequence number that comes next.
     fn seal_active(&self) -> Result<u64> {
         self.health.check()?;
-        let mut writer = self.writer.lock();
+        let mut writer = self.active.lock();
         let writer = writer.as_mut().ok_or(Error::ReadOnly)?;
         let _watch = self.health.watch("a rotation");
         if !writer.log.is_empty() {
@@ -479,98 +358,33 @@ impl Store {
         Ok(writer.last_seqno() + 1)
     }
 
-    fn take_number(&self) -> Result<u64> {
-        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
-        match u32::try_from(number) {
-            Ok(_) => Ok(number),
-            Err(_) => Err(Error::invalid("all four billion segment numbers are used up; export and import")),
-        }
-    }
-
-    fn apply_edit(&self, edit: Edit<SegmentMeta>) -> Result<()> {
-        match &mut *self.manifest.lock() {
-            Some(manifest) => self.health.guard(manifest.apply(edit)),
-            None => Err(Error::ReadOnly),
-        }
-    }
-
     // ---- compact ----
 
-    /// The background's job: merges while there is something worth it. What goes wrong is told, and
-    /// harms nothing: the inputs stay.
+    /// The background's job.
     fn merge_behind(&self) {
         if self.writeback_wanted.swap(false, Ordering::Relaxed) {
-            let file = self.writer.lock().as_ref().map(|writer| writer.log.file().clone());
-            file.inspect(|file| file.start_writeback());
+            self.active.start_writeback();
         }
-        while self.health.check().is_ok() {
-            match self.merge_once(Aim::Ratio, u64::MAX) {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(error) => {
-                    self.listener.tell(Event::BackgroundFailed { reason: error.to_string() });
-                    return;
-                }
-            }
-        }
+        self.merger.merge_behind();
     }
 
-    /// The user's: everything that can be reclaimed.
-    fn compact(&self) -> Result<()> {
+    /// The user's. What it may touch ends with the segment that is active now.
+    fn compact(&self, range: &KeyRange) -> Result<()> {
         let upto = self.seal_active()? - 1;
-        // What writers do meanwhile makes new garbage, in old segments too; this call is about what
-        // there was.
-        let mut jobs_left = 2 * self.index.view.load().segments().len() + 4;
-        while jobs_left > 0 && self.merge_once(Aim::All, upto)? {
-            jobs_left -= 1;
-        }
-        Ok(())
+        self.merger.compact(range, upto)
     }
 
-    /// Merges one run of segments that hold no write after `upto`; false if none is worth it.
-    fn merge_once(&self, aim: Aim, upto: u64) -> Result<bool> {
-        let mut merging = self.merging.lock();
-        let Some(job) = Job::plan(&self.index, &self.options, aim, upto, &merging.damaged) else {
-            return Ok(false);
-        };
-        let next_number = || self.next_number.fetch_add(1, Ordering::Relaxed);
-        let merged = compaction::run(&self.shelf, &self.index, &job, &next_number);
-        let merged = merged.inspect_err(|error| {
-            if error.is_corruption() {
-                merging.damaged.extend(job.numbers());
-            }
-        })?;
-        self.install_merge(&job, merged)?;
-        Ok(true)
-    }
+    // ---- checkpoint ----
 
-    /// Puts a merge's outputs in the place of its inputs.
-    fn install_merge(&self, job: &Job, merged: Merged) -> Result<()> {
-        let _watch = self.health.watch("installing a merge");
-        // What replaced the records that were left out must be durable before they go.
-        self.sync_behind()?;
-        let removed = job.numbers();
-        let add = merged.outputs.iter().map(|output| (output.number, output.meta.clone())).collect();
-        self.apply_edit(Edit { add, remove: removed.clone(), ..Edit::default() })?;
-        let segment =
-            |output: &Output| Arc::new(Segment::new(self.shelf.clone(), output.number, &output.meta));
-        let made: Vec<_> = merged.outputs.iter().map(segment).collect();
-        self.index.add_segments(&made);
-        for (segment, output) in made.iter().zip(&merged.outputs) {
-            output.relocate(&self.index.keydir, &job.inputs, segment);
-        }
-        self.index.remove_segments(&removed);
-        job.inputs.iter().for_each(|segment| segment.condemn());
-        self.merges.fetch_add(1, Ordering::Relaxed);
-        self.merge_read_bytes.fetch_add(merged.read_bytes, Ordering::Relaxed);
-        self.merge_written_bytes.fetch_add(merged.written_bytes, Ordering::Relaxed);
-        self.listener.tell(Event::Compacted {
-            inputs: removed,
-            outputs: merged.outputs.iter().map(|output| output.number).collect(),
-            read_bytes: merged.read_bytes,
-            written_bytes: merged.written_bytes,
-        });
-        Ok(())
+    fn checkpoint(&self, dest: &Path) -> Result<()> {
+        self.active.check_writable()?;
+        let dir = claim::empty_dir(&self.shelf.dir, dest)?;
+        // No merge in between: the segments that were live stay.
+        let _no_merge = self.merger.keep_out();
+        let next_seqno = self.seal_active()?;
+        let number = self.catalog.take_number()?;
+        let identity = Identity { engine: NAME.into(), store_id: self.shelf.store_id };
+        checkpoint::write(&self.shelf, &dir, &self.index, number, next_seqno, &identity)
     }
 
     // ---- close ----
@@ -579,25 +393,19 @@ impl Store {
     /// get the hints that they lack.
     fn close(&self) -> Result<()> {
         self.health.check()?;
-        let mut writer = self.writer.lock();
+        let mut writer = self.active.lock();
         let Some(mut writer) = writer.take() else { return Ok(()) };
         if writer.was_written() && writer.log.end() >= self.options.segment_bytes / 4 {
             // The next opening would read all of it: with a hint it need not.
             self.rotate(&mut writer)?;
         }
-        if writer.was_written() {
-            let durable = writer.log.close()?;
-            let state = SegmentState::Active { durable };
-            let meta = SegmentMeta { state, ..writer.segment.meta() };
-            self.apply_edit(Edit { add: vec![(writer.segment.number, meta)], ..Edit::default() })?;
+        if let Some(vouched) = writer.close()? {
+            self.catalog.apply(Edit { add: vec![(writer.segment.number, vouched)], ..Edit::default() })?;
         }
         if self.options.hints {
             hints::write_missing(&self.shelf, &self.index)?;
         }
-        match &mut *self.manifest.lock() {
-            Some(manifest) => manifest.close(),
-            None => Ok(()),
-        }
+        self.catalog.close()
     }
 }
 
@@ -609,7 +417,7 @@ impl Drop for Bitcask {
         }
         if let Err(error) = self.store.close() {
             // Nothing that was acknowledged depends on it: the next opening recovers.
-            self.store.listener.tell(Event::BackgroundFailed { reason: format!("closing: {error}") });
+            self.store.shelf.listener.tell(Event::BackgroundFailed { reason: format!("closing: {error}") });
         }
     }
 }

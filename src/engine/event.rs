@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Something that happened. Events are told while locks may be held: a listener is quick, and does
 /// not call the engine.
@@ -46,6 +47,41 @@ pub enum Event {
         sealed: u64,
         /// The number of the new one.
         active: u64,
+    },
+    /// A memtable was written as a table.
+    Flushed {
+        /// The table.
+        table: u64,
+        /// The log that is not needed any more.
+        wal: u64,
+        /// Bytes of the table.
+        bytes: u64,
+    },
+    /// Tables went to another level as they are.
+    Moved {
+        /// The tables.
+        tables: Vec<u64>,
+        /// Where they are now.
+        level: u8,
+    },
+    /// Sorted pairs were loaded as tables.
+    LoadedSorted {
+        /// The tables.
+        tables: Vec<u64>,
+        /// Their level.
+        level: u8,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// Writers wait for the background.
+    Stalled {
+        /// What there is no room for.
+        reason: String,
+    },
+    /// They wait no more.
+    Resumed {
+        /// How long they waited.
+        after: Duration,
     },
     /// A merge or compaction was done.
     Compacted {
@@ -97,6 +133,15 @@ impl fmt::Display for Event {
                 write!(f, "{}: not used ({reason}); the log is read instead", path.display())
             }
             Event::Rotated { sealed, active } => write!(f, "file {sealed} sealed, file {active} begun"),
+            Event::Flushed { table, wal, bytes } => {
+                write!(f, "log {wal} became table {table}: {bytes} bytes")
+            }
+            Event::Moved { tables, level } => write!(f, "tables {tables:?} moved to level {level}"),
+            Event::LoadedSorted { tables, level, bytes } => {
+                write!(f, "loaded as tables {tables:?} of level {level}: {bytes} bytes")
+            }
+            Event::Stalled { reason } => write!(f, "writers wait: {reason}"),
+            Event::Resumed { after } => write!(f, "writers go on after {} ms", after.as_millis()),
             Event::Compacted { inputs, outputs, read_bytes, written_bytes } => {
                 write!(
                     f,

@@ -41,8 +41,8 @@ pub struct Step {
 pub struct Found {
     /// The place, as in its step.
     pub place: String,
-    /// The sequence number of the write.
-    pub seqno: u64,
+    /// The sequence number of the write; `None` if the engine does not keep it.
+    pub seqno: Option<u64>,
     /// Bytes of the value.
     pub value_bytes: u64,
 }

@@ -3,6 +3,9 @@
 /// Which engine a directory belongs to: magic, engine, format, store id.
 pub const ENGINE: &str = "ENGINE";
 
+/// What the identity file of a store is called that is not to be found yet: a migration fills it.
+pub const UNFINISHED: &str = "ENGINE.unfinished";
+
 /// Which files are live: a log of edits.
 pub const MANIFEST: &str = "MANIFEST";
 
@@ -81,6 +84,7 @@ mod tests {
         assert_eq!(parse(&hint(1_234_567)), Some(FileName::Hint(1_234_567)));
         assert_eq!(parse("ENGINE"), Some(FileName::Engine));
         assert_eq!(parse("MANIFEST.tmp"), Some(FileName::Temporary));
+        assert_eq!(parse(super::UNFINISHED), None, "it makes no store");
         for foreign in
             ["", ".", "7.seg", "+00007.seg", "000007.seg.bak", "MANIFEST-000005", "a.tmp", "notes.md"]
         {

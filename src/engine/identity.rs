@@ -61,11 +61,16 @@ impl Identity {
         out
     }
 
-    /// Reads the directory's identity file; `None` if there is none.
+    /// Reads the directory's identity file; `None` if there is none. A migration on its way, or one
+    /// that was killed, is [`Error::Unfinished`].
     pub fn load(dir: &Dir) -> Result<Option<Identity>> {
         let entries = dir.list()?.unwrap_or_default();
-        if !entries.iter().any(|entry| entry.name == filename::ENGINE) {
-            return Ok(None);
+        let has = |name| entries.iter().any(|entry| entry.name == name);
+        if !has(filename::ENGINE) {
+            return match has(filename::UNFINISHED) {
+                true => Err(Error::Unfinished { path: dir.path().to_path_buf() }),
+                false => Ok(None),
+            };
         }
         let bytes = dir.read(filename::ENGINE, LONGEST, Cause::Recovery)?;
         Identity::decode(&bytes, dir).map(Some)

@@ -2,9 +2,11 @@
 
 use crate::engine::KvsEngine;
 use crate::engine::bitcask::Bitcask;
-use crate::engine::bitcask::create::may_create;
 use crate::engine::bitcask::options::BitcaskOptions;
+use crate::engine::claim::may_create;
 use crate::engine::identity::Identity;
+use crate::engine::lsm::Lsm;
+use crate::engine::lsm::options::LsmOptions;
 use crate::engine::memory::Memory;
 use crate::engine::options::{OpenOptions, OptionInfo};
 use crate::error::{Error, Result};
@@ -64,7 +66,11 @@ impl EngineKind {
                 settings.iter().try_for_each(|(name, value)| own.set(name, value))?;
                 Ok(Arc::new(Bitcask::open(path, options, own)?))
             }
-            EngineKind::Lsm => Err(Error::invalid("the lsm engine is not built yet; use bitcask")),
+            EngineKind::Lsm => {
+                let mut own = LsmOptions::default();
+                settings.iter().try_for_each(|(name, value)| own.set(name, value))?;
+                Ok(Arc::new(Lsm::open(path, options, own)?))
+            }
         }
     }
 
@@ -72,7 +78,8 @@ impl EngineKind {
     pub fn options(self) -> Vec<OptionInfo> {
         match self {
             EngineKind::Bitcask => BitcaskOptions::list(),
-            EngineKind::Memory | EngineKind::Lsm => Vec::new(),
+            EngineKind::Lsm => LsmOptions::list(),
+            EngineKind::Memory => Vec::new(),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The smallest engine that keeps the contract: a sorted map in memory. The model that tests hold
 //! the others against.
 
-use crate::engine::batch::{Op, WriteBatch, check_key};
+use crate::engine::batch::{Op, WriteBatch};
+use crate::engine::explain::{Explanation, Found, Step};
+use crate::engine::load;
 use crate::engine::options::WriteOptions;
 use crate::engine::range::{Direction, KeyRange};
 use crate::engine::stats::Stats;
 use crate::engine::value::Value;
-use crate::engine::{Cursor, KvsEngine, KvsRead, Snapshot};
+use crate::engine::{Cursor, KvsEngine, KvsRead, Pairs, Snapshot};
 use crate::error::{Error, Result};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
@@ -71,13 +73,7 @@ impl KvsEngine for Memory {
     }
 
     fn swap(&self, key: &[u8], value: Option<&[u8]>) -> Result<Option<Value>> {
-        check_key(key)?;
-        let mut batch = WriteBatch::new();
-        match value {
-            Some(value) => batch.set(key, value),
-            None => batch.remove(key),
-        }
-        batch.validate()?;
+        WriteBatch::of_one(key, value)?;
         let state = &mut *self.state.write();
         let old = match value {
             None if !state.map.contains_key(key) => return Ok(None),
@@ -100,8 +96,16 @@ impl KvsEngine for Memory {
         Ok(())
     }
 
-    fn compact(&self) -> Result<()> {
+    fn flush(&self) -> Result<()> {
         Ok(())
+    }
+
+    fn compact_range(&self, _: &KeyRange) -> Result<()> {
+        Ok(())
+    }
+
+    fn load_sorted(&self, pairs: &mut dyn Pairs) -> Result<u64> {
+        load::in_batches(pairs, |batch| self.write(batch, &WriteOptions::default()))
     }
 
     fn checkpoint(&self, _: &Path) -> Result<()> {
@@ -120,6 +124,47 @@ impl KvsEngine for Memory {
             ..Stats::default()
         })
     }
+
+    fn explain_get(&self, key: &[u8]) -> Result<Explanation> {
+        let state = self.state.read();
+        let found = state.map.get(key).map(|value| found(value));
+        let outcome = if found.is_some() { "set" } else { "not there" };
+        let pairs = found.is_some().into();
+        Ok(explanation(&state, Step { blocks: 1, ..step(outcome) }, found, pairs))
+    }
+
+    fn explain_scan(&self, range: KeyRange, limit: u64) -> Result<Explanation> {
+        let state = self.state.read();
+        let in_range = range.bounds().map(|bounds| state.map.range::<[u8], _>(bounds));
+        let in_range = in_range.into_iter().flatten();
+        // The last pair depends on the way, and with a limit so does which pairs there are.
+        let pairs: Vec<_> = match range.direction {
+            Direction::Forward => in_range.map(|(_, value)| value).take(at_most(limit)).collect(),
+            Direction::Reverse => in_range.rev().map(|(_, value)| value).take(at_most(limit)).collect(),
+        };
+        let count = pairs.len() as u64;
+        let step = Step { blocks: count, ..step(format!("{count} pairs")) };
+        Ok(explanation(&state, step, pairs.last().map(|value| found(value)), count))
+    }
+}
+
+/// The one place where anything is.
+const MAP: &str = "map";
+
+fn at_most(limit: u64) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+fn step(outcome: impl Into<String>) -> Step {
+    Step { place: MAP.into(), outcome: outcome.into(), ..Step::default() }
+}
+
+fn found(value: &[u8]) -> Found {
+    Found { place: MAP.into(), seqno: None, value_bytes: value.len() as u64 }
+}
+
+fn explanation(state: &State, step: Step, found: Option<Found>, pairs: u64) -> Explanation {
+    Explanation { engine: "memory", visible_seqno: state.seqno, steps: vec![step], found, pairs }
 }
 
 /// The map as it was.

@@ -4,11 +4,12 @@
 //! engine costs is the quotient of the two, so the engines need no counters of their own.
 
 use crate::engine::batch::{Op, WriteBatch};
+use crate::engine::explain::Explanation;
 use crate::engine::options::WriteOptions;
 use crate::engine::range::KeyRange;
 use crate::engine::stats::Stats;
 use crate::engine::value::Value;
-use crate::engine::{Cursor, KvsEngine, KvsRead, Snapshot};
+use crate::engine::{Cursor, KvsEngine, KvsRead, Pairs, Snapshot};
 use crate::error::Result;
 use serde::Serialize;
 use std::fmt;
@@ -81,8 +82,14 @@ counted! {
     snapshots,
     /// Syncs asked for.
     syncs,
-    /// Compactions asked for.
+    /// Flushes asked for.
+    flushes,
+    /// Compactions asked for, of a range or of everything.
     compactions,
+    /// Loads of sorted pairs. Their pairs count as sets, also those that a failed load has read.
+    loads,
+    /// Explanations asked for. What they read counts as nothing.
+    explanations,
     /// Checkpoints written.
     checkpoints,
     /// Bytes of the keys of hits, and of the keys that cursors came to stand on.
@@ -169,8 +176,25 @@ impl KvsEngine for Metered {
         self.meter.did(&self.meter.syncs, self.engine.sync())
     }
 
+    fn flush(&self) -> Result<()> {
+        self.meter.did(&self.meter.flushes, self.engine.flush())
+    }
+
+    fn compact_range(&self, range: &KeyRange) -> Result<()> {
+        self.meter.did(&self.meter.compactions, self.engine.compact_range(range))
+    }
+
     fn compact(&self) -> Result<()> {
         self.meter.did(&self.meter.compactions, self.engine.compact())
+    }
+
+    fn load_sorted(&self, pairs: &mut dyn Pairs) -> Result<u64> {
+        let mut pairs = MeteredPairs { pairs, written: Written::default() };
+        let loaded = self.engine.load_sorted(&mut pairs);
+        self.meter.wrote(&pairs.written);
+        let loaded = self.meter.outcome(loaded)?;
+        add(&self.meter.loads, 1);
+        Ok(loaded)
     }
 
     fn checkpoint(&self, dest: &Path) -> Result<()> {
@@ -179,6 +203,34 @@ impl KvsEngine for Metered {
 
     fn stats(&self) -> Result<Stats> {
         self.meter.outcome(self.engine.stats())
+    }
+
+    fn explain_get(&self, key: &[u8]) -> Result<Explanation> {
+        let explained = self.meter.outcome(self.engine.explain_get(key))?;
+        add(&self.meter.explanations, 1);
+        Ok(explained)
+    }
+
+    fn explain_scan(&self, range: KeyRange, limit: u64) -> Result<Explanation> {
+        let explained = self.meter.outcome(self.engine.explain_scan(range, limit))?;
+        add(&self.meter.explanations, 1);
+        Ok(explained)
+    }
+}
+
+/// Pairs to load that are counted as they pass.
+struct MeteredPairs<'a> {
+    pairs: &'a mut dyn Pairs,
+    written: Written,
+}
+
+impl Pairs for MeteredPairs<'_> {
+    fn next_pair(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+        let pair = self.pairs.next_pair()?;
+        if let Some((key, value)) = pair {
+            self.written.add(key, Some(value));
+        }
+        Ok(pair)
     }
 }
 
@@ -361,7 +413,7 @@ mod tests {
     use crate::engine::batch::{MAX_KEY_LEN, WriteBatch};
     use crate::engine::memory::Memory;
     use crate::engine::range::KeyRange;
-    use crate::engine::{KvsEngine, KvsRead};
+    use crate::engine::{CursorPairs, KvsEngine, KvsRead};
     use std::sync::Arc;
 
     fn metered() -> Metered {
@@ -447,13 +499,34 @@ mod tests {
     }
 
     #[test]
+    fn loads_count_their_pairs() {
+        let (from, store) = (Memory::new(), metered());
+        from.set(b"a", b"12").unwrap();
+        from.set(b"b", b"345").unwrap();
+        let mut pairs = CursorPairs::new(from.cursor(KeyRange::all()).unwrap());
+        assert_eq!(store.load_sorted(&mut pairs).unwrap(), 2);
+        store.explain_get(b"a").unwrap();
+        store.explain_scan(KeyRange::all(), 1).unwrap();
+        let expected = Usage {
+            loads: 1,
+            sets: 2,
+            key_bytes_written: 2,
+            value_bytes_written: 5,
+            explanations: 2,
+            ..Usage::default()
+        };
+        assert_eq!(store.usage(), expected);
+    }
+
+    #[test]
     fn upkeep_is_counted() {
         let store = metered();
         store.sync().unwrap();
+        store.flush().unwrap();
         store.compact().unwrap();
-        store.compact().unwrap();
+        store.compact_range(&KeyRange::prefix("a")).unwrap();
         store.snapshot().unwrap();
-        let expected = Usage { syncs: 1, compactions: 2, snapshots: 1, ..Usage::default() };
+        let expected = Usage { syncs: 1, flushes: 1, compactions: 2, snapshots: 1, ..Usage::default() };
         assert_eq!(store.usage(), expected);
         let report = serde_json::to_value(store.usage()).unwrap();
         assert_eq!(report["compactions"], 2);

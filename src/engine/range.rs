@@ -32,6 +32,11 @@ impl KeyRange {
         KeyRange { start: Bound::Unbounded, end: Bound::Unbounded, direction: Direction::Forward }
     }
 
+    /// Whether every key is in it, and not for the keys that there are: both ends are open.
+    pub fn is_all(&self) -> bool {
+        matches!((&self.start, &self.end), (Bound::Unbounded, Bound::Unbounded))
+    }
+
     /// Keys in a Rust range: `KeyRange::of("a".."m")`, `of(start..)`, `of(..=end)`.
     pub fn of<K: AsRef<[u8]>>(range: impl RangeBounds<K>) -> KeyRange {
         let owned = |bound: Bound<&K>| bound.map(|key| key.as_ref().to_vec());

@@ -2,6 +2,9 @@
 
 use crate::codec::Reader;
 use crate::engine::filename::{self, FileName};
+use crate::engine::kind::EngineKind;
+use crate::engine::lsm::version::edit::LiveFile;
+use crate::engine::manifest;
 use crate::error::Result;
 use crate::inspect::bytes::Bytes;
 use crate::inspect::scan::{Likely, Piece, Scan};
@@ -9,6 +12,7 @@ use crate::inspect::text::{Text, quoted};
 use crate::record::frame::{HEADER_LEN, Header, MAGIC};
 use crate::vfs::DirEntry;
 use crate::vfs::dir::Dir;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// The header that a file has; `None` if it is cut or damaged.
@@ -32,7 +36,7 @@ pub(super) fn vote(dir: &Dir, entries: &[DirEntry]) -> Option<u64> {
     for entry in entries {
         let is_log = matches!(
             filename::parse(&entry.name),
-            Some(FileName::Manifest | FileName::Segment(_) | FileName::Hint(_))
+            Some(FileName::Manifest | FileName::Segment(_) | FileName::Hint(_) | FileName::Wal(_))
         );
         if let Some(header) =
             is_log.then(|| Bytes::open(dir, &entry.name).ok()).flatten().and_then(|mut b| read(&mut b))
@@ -41,6 +45,26 @@ pub(super) fn vote(dir: &Dir, entries: &[DirEntry]) -> Option<u64> {
         }
     }
     votes.into_iter().max_by_key(|(_, votes)| *votes).map(|(store_id, _)| store_id)
+}
+
+/// The engine that most files in the directory are of; if there are none, the one whose edits the
+/// manifest holds.
+pub(super) fn likely_engine(dir: &Dir, entries: &[DirEntry]) -> EngineKind {
+    let count = |is_its: fn(FileName) -> bool| {
+        entries.iter().filter(|entry| filename::parse(&entry.name).is_some_and(is_its)).count()
+    };
+    let bitcask = count(|name| matches!(name, FileName::Segment(_) | FileName::Hint(_)));
+    let lsm = count(|name| matches!(name, FileName::Wal(_) | FileName::Table(_)));
+    let has_edits = || {
+        let mut bytes = Bytes::open(dir, filename::MANIFEST).ok()?;
+        let header = read(&mut bytes)?;
+        manifest::read::<LiveFile>(dir, header.store_id).ok()
+    };
+    match bitcask.cmp(&lsm) {
+        Ordering::Less => EngineKind::Lsm,
+        Ordering::Equal if has_edits().is_some() => EngineKind::Lsm,
+        Ordering::Equal | Ordering::Greater => EngineKind::Bitcask,
+    }
 }
 
 /// The header's fields, one a row. `expected` is what the file's place says that it should be.
@@ -81,6 +105,7 @@ pub(super) fn kind_name(kind: u32) -> &'static str {
         2 => "a segment that writers appended",
         3 => "a segment that a merge wrote",
         4 => "a hint",
+        5 => "a write-ahead log",
         _ => "BAD: no kind of log",
     }
 }

@@ -1,7 +1,7 @@
 //! The drawing of a file: one bar from its first byte to its last, and a box for each of its regions.
 
 use crate::error::Result;
-use crate::inspect::look::State;
+use crate::inspect::state::State;
 use crate::inspect::tally::Sort;
 use crate::inspect::text::{Text, percent};
 
@@ -15,8 +15,11 @@ const BOX: usize = 62;
 const DRAWN: usize = 40;
 
 /// The sorts, as they are drawn.
-const SORTS: [(Sort, char, &str); 8] = [
+const SORTS: [(Sort, char, &str); 11] = [
     (Sort::Fixed, '▪', "header"),
+    (Sort::Index, 'i', "index"),
+    (Sort::Filter, 'f', "filter"),
+    (Sort::Footer, '▪', "footer"),
     (Sort::Record(State::Live), '█', "live"),
     (Sort::Record(State::Dead), '░', "dead"),
     (Sort::Record(State::Tombstone), '▒', "tombstone"),
@@ -120,8 +123,11 @@ fn wrap(what: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::{Bar, WIDTH, wrap};
-    use crate::inspect::look::State;
+    use crate::inspect::state::State;
     use crate::inspect::tally::Sort;
+
+    /// Where live bytes stand among the sorts.
+    const LIVE: usize = 4;
 
     #[test]
     fn a_bar_counts_every_byte_once() {
@@ -130,7 +136,7 @@ mod tests {
             let cut = len / 3;
             bar.add(0, cut, Sort::Fixed);
             bar.add(cut, len, Sort::Record(State::Live));
-            assert_eq!((bar.total(0), bar.total(1)), (cut, len - cut), "{len}");
+            assert_eq!((bar.total(0), bar.total(LIVE)), (cut, len - cut), "{len}");
             assert!((0..WIDTH).all(|cell| bar.cells[cell].iter().sum::<u64>() > 0), "{len}");
         }
     }

@@ -4,8 +4,8 @@ use crate::codec::varint_len;
 use crate::error::Result;
 use crate::inspect::bytes::Bytes;
 use crate::inspect::header::verdict;
-use crate::inspect::look::State;
 use crate::inspect::scan::{Frame, Gap, Groups, Like, Likely, Member, Piece, Scan};
+use crate::inspect::state::State;
 use crate::inspect::text::{Text, count};
 use crate::record::frame::{HEADER_LEN, Shape};
 
@@ -20,6 +20,16 @@ pub(super) trait Owner {
     /// What a record says, in short.
     fn note(&mut self, bytes: &mut Bytes, frame: &Frame) -> Note;
 
+    /// Tells `each` of the writes in a record, if it can have several. Nothing, where a record is a write.
+    fn writes(
+        &mut self,
+        _bytes: &mut Bytes,
+        _frame: &Frame,
+        _each: &mut dyn FnMut(&Write) -> Result<()>,
+    ) -> Result<()> {
+        Ok(())
+    }
+
     /// The payload's fields, one a row.
     fn explain(&mut self, text: &mut Text<'_>, bytes: &mut Bytes, frame: &Frame) -> Result<()>;
 
@@ -27,6 +37,23 @@ pub(super) trait Owner {
     fn sealed_len(&self) -> Option<u64> {
         None
     }
+}
+
+/// One write of several in a record.
+#[derive(Clone, Debug)]
+pub(super) struct Write {
+    /// Where in the file it begins.
+    pub(super) from: u64,
+    /// Where it ends.
+    pub(super) end: u64,
+    /// Its sequence number.
+    pub(super) seqno: u64,
+    /// What it is to the store.
+    pub(super) state: State,
+    /// The word for what it does.
+    pub(super) kind: &'static str,
+    /// What it does.
+    pub(super) says: String,
 }
 
 /// What a record says, in short.
@@ -193,6 +220,14 @@ pub(super) fn entries(text: &mut Text<'_>, scan: &mut Scan, owner: &mut dyn Owne
                     format!("{part:?}"),
                     kind_word(owner, &frame),
                 ))?;
+                owner.writes(scan.bytes(), &frame, &mut |write| {
+                    let Write { from, end, seqno, state, kind, says } = write;
+                    let len = end - from;
+                    text.line(format_args!(
+                        "{from:>8} {len:>9}  {:6}  {kind:6} {:>7} {seqno:>10}       {state:5}  {says}",
+                        "", ""
+                    ))
+                })?;
             }
             Piece::Gap(gap) => {
                 let words = gap_words(&gap, owner.sealed_len());

@@ -1,45 +1,18 @@
 //! A store as it is looked at: which files it has, and which of their records are live.
 
-use crate::engine::bitcask;
 use crate::engine::bitcask::recover::{Purpose, Recovered, recover};
 use crate::engine::bitcask::segment::{SegmentMeta, SegmentState, Shelf};
 use crate::engine::filename::{self, FileName};
 use crate::engine::identity::Identity;
-use crate::engine::manifest::Files;
+use crate::engine::kind::EngineKind;
 use crate::error::Result;
+use crate::inspect::state::State;
+use crate::inspect::tree::Tree;
 use crate::record::frame::Header;
 use crate::vfs::dir::Dir;
 use crate::vfs::{DirEntry, DirLock, LockMode};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
-
-/// What a record is to the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum State {
-    /// A get finds it.
-    Live,
-    /// No get finds it: a later write has replaced it, or its group never happened.
-    Dead,
-    /// A removal: never found, but needed while something older can be.
-    Tombstone,
-    /// Not a key's record.
-    Other,
-    /// The store could not be read.
-    Unknown,
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            State::Live => "live",
-            State::Dead => "dead",
-            State::Tombstone => "tomb",
-            State::Other => "-",
-            State::Unknown => "?",
-        })
-    }
-}
 
 /// A directory, with the store in it as far as it can be read. Keeps writers out while it is there.
 #[derive(Debug)]
@@ -51,8 +24,15 @@ pub(super) struct Look {
     /// Whose it is, or why that can not be read.
     pub(super) identity: std::result::Result<Option<Identity>, String>,
     /// The store, or why its records' liveness is unknown.
-    pub(super) store: std::result::Result<Recovered, String>,
+    pub(super) store: std::result::Result<Store, String>,
     _lock: Option<Box<dyn DirLock>>,
+}
+
+/// The store of either engine.
+#[derive(Debug)]
+pub(super) enum Store {
+    Bitcask(Box<Recovered>),
+    Lsm(Box<Tree>),
 }
 
 impl Look {
@@ -65,12 +45,7 @@ impl Look {
             (_, Err(reason)) => Err(reason.clone()),
             (_, Ok(None)) => Err("no identity file (ENGINE) in this directory".into()),
             (Err(error), _) => Err(error.to_string()),
-            (_, Ok(Some(identity))) if identity.engine != bitcask::NAME => {
-                Err(format!("the {} engine is not built yet", identity.engine))
-            }
-            (Ok(_), Ok(Some(identity))) => {
-                recover(&shelf(&dir, identity.store_id), true, Purpose::Read, 0).map_err(|e| e.to_string())
-            }
+            (Ok(_), Ok(Some(identity))) => Store::read(&dir, identity).map_err(|e| e.to_string()),
         };
         Ok(Look { dir, entries, identity, store, _lock: lock.ok() })
     }
@@ -80,14 +55,30 @@ impl Look {
         self.identity.as_ref().ok()?.as_ref().map(|identity| identity.store_id)
     }
 
-    /// What the manifest says of a segment.
-    pub(super) fn meta(&self, number: u64) -> Option<&SegmentMeta> {
-        self.live_files()?.live.get(&number)
+    /// The engine that the identity file names.
+    pub(super) fn engine(&self) -> Option<EngineKind> {
+        self.identity.as_ref().ok()?.as_ref()?.engine.parse().ok()
     }
 
-    /// What the manifest says.
-    pub(super) fn live_files(&self) -> Option<&Files<SegmentMeta>> {
-        self.store.as_ref().ok().map(|store| &store.manifest.files)
+    /// The store, if it is Bitcask's and can be read.
+    pub(super) fn bitcask(&self) -> Option<&Recovered> {
+        match &self.store {
+            Ok(Store::Bitcask(store)) => Some(store),
+            _ => None,
+        }
+    }
+
+    /// The store, if it is an LSM tree and can be read.
+    pub(super) fn tree(&self) -> Option<&Tree> {
+        match &self.store {
+            Ok(Store::Lsm(tree)) => Some(tree),
+            _ => None,
+        }
+    }
+
+    /// What the manifest says of a segment.
+    pub(super) fn meta(&self, number: u64) -> Option<&SegmentMeta> {
+        self.bitcask()?.manifest.files.live.get(&number)
     }
 
     /// The header that the file of this number should have, if it is a live segment.
@@ -97,7 +88,7 @@ impl Look {
 
     /// What the record of `key` at an offset of segment `number` is to the store.
     pub(super) fn state(&self, number: u64, offset: u64, key: &[u8], is_tombstone: bool) -> State {
-        let Ok(store) = &self.store else { return State::Unknown };
+        let Some(store) = self.bitcask() else { return State::Unknown };
         let place = store.keydir.get(key);
         let is_found = place.is_some_and(|p| (u64::from(p.segment), u64::from(p.offset)) == (number, offset));
         match (is_found, is_tombstone, self.meta(number)) {
@@ -119,9 +110,21 @@ impl Look {
     }
 }
 
+impl Store {
+    fn read(dir: &Dir, identity: &Identity) -> Result<Store> {
+        let store_id = identity.store_id;
+        match identity.engine.parse()? {
+            EngineKind::Lsm => Ok(Store::Lsm(Box::new(Tree::read(dir, store_id)?))),
+            EngineKind::Bitcask | EngineKind::Memory => {
+                let recovered = recover(&shelf(dir, store_id), true, Purpose::Read, 0)?;
+                Ok(Store::Bitcask(Box::new(recovered)))
+            }
+        }
+    }
+}
+
 fn shown(name: &str) -> bool {
-    use FileName::{Engine, Hint, Manifest, Segment};
-    matches!(filename::parse(name), Some(Engine | Manifest | Segment(_) | Hint(_)))
+    !matches!(filename::parse(name), None | Some(FileName::Temporary))
 }
 
 /// What recovery needs to read the segments of a directory, unmapped.

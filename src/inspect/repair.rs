@@ -13,6 +13,9 @@
 //!    newest value is lost are named.
 //! 6. What is left goes into a new store, through the engine's own door.
 //!
+//! Of an LSM tree (`tree`) the same is done in one pass over its tables and logs, in the order of their
+//! keys: a sequence number says which entry of a key is the newest, whatever level it is in.
+//!
 //! What it can not know: where no hint helps, a damaged place may have held newer values, or removals, of keys whose older
 //! values are whole. Those come back. The report says so.
 
@@ -20,13 +23,17 @@ mod hints;
 pub mod report;
 mod salvage;
 mod sources;
+mod tree;
 
 use crate::engine::KvsEngine;
 use crate::engine::batch::WriteBatch;
 use crate::engine::bitcask::options::BitcaskOptions;
 use crate::engine::bitcask::{self, Bitcask};
+use crate::engine::identity::Identity;
+use crate::engine::kind::EngineKind;
 use crate::engine::options::{OpenOptions, WriteOptions};
 use crate::error::{Error, Result};
+use crate::inspect::header;
 use crate::inspect::repair::report::Report;
 use crate::inspect::repair::salvage::Salvage;
 use crate::inspect::repair::sources::Sources;
@@ -54,6 +61,21 @@ pub fn repair(disk: Arc<dyn Vfs>, source: &Path, dest: &Path) -> Result<Report> 
     }
     check_dest(&dir.sibling(dest), source)?;
     let _lock = dir.lock(LockMode::Shared)?;
+    let entries = dir.list()?.unwrap_or_default();
+    let engine = match Identity::load(&dir) {
+        Ok(Some(identity)) => identity.engine.parse()?,
+        Err(error @ (Error::UnknownFormat { .. } | Error::Unfinished { .. })) => return Err(error),
+        Ok(None) | Err(_) => header::likely_engine(&dir, &entries),
+    };
+    match engine {
+        EngineKind::Lsm => tree::repair(disk, dir, dest),
+        EngineKind::Bitcask | EngineKind::Memory => repair_bitcask(disk, dir, dest),
+    }
+}
+
+fn repair_bitcask(disk: Arc<dyn Vfs>, dir: Dir, dest: &Path) -> Result<Report> {
+    let source = dir.path().to_path_buf();
+    let source = &*source;
     let mut sources = Sources::find(&dir)?;
     let mut salvage = Salvage::new(dir);
     sources.live.iter().for_each(|segment| salvage.read(segment));

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::inspect::bytes::Bytes;
 use crate::inspect::entry;
 use crate::inspect::log::{Note, Owner};
-use crate::inspect::look::Look;
+use crate::inspect::look::{Look, Store};
 use crate::inspect::scan::{Frame, Likely};
 use crate::inspect::text::{Text, quoted};
 
@@ -84,6 +84,7 @@ impl SegmentOwner<'_> {
     pub(super) fn role(&self) -> String {
         match (&self.look.store, self.look.meta(self.number)) {
             (Err(reason), _) => format!("liveness unknown: {reason}"),
+            (Ok(Store::Lsm(_)), _) => "a file of the bitcask engine, in a store of lsm".into(),
             (Ok(_), None) => "left over: no edit of the manifest names it, so nothing in it is live".into(),
             (Ok(_), Some(meta)) => match &meta.state {
                 SegmentState::Active { durable } => {

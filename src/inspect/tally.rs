@@ -2,8 +2,8 @@
 
 use crate::error::Result;
 use crate::inspect::log::{Note, Owner, gap_words, kind_word, note};
-use crate::inspect::look::State;
 use crate::inspect::scan::{Groups, Member, Piece, Scan};
+use crate::inspect::state::State;
 use crate::inspect::text::{Text, count, percent};
 use crate::record::frame::{HEADER_LEN, Header};
 use std::collections::BTreeMap;
@@ -15,6 +15,8 @@ pub(super) struct Tally {
     pub(super) bytes: u64,
     pub(super) records: u64,
     pub(super) kinds: BTreeMap<&'static str, u64>,
+    /// Writes in records that can hold several, by kind.
+    pub(super) writes: BTreeMap<&'static str, u64>,
     pub(super) groups: u64,
     pub(super) broken_groups: u64,
     pub(super) seqnos: Option<(u64, u64)>,
@@ -74,11 +76,23 @@ impl Tally {
                 Piece::Record(frame) => {
                     let word = kind_word(owner, &frame);
                     let Note { seqno, state, .. } = note(owner, scan.bytes(), &frame);
-                    each(frame.offset, frame.end(), Sort::Record(state));
                     let (cut, member) = groups.take(&frame);
                     tally.broken_groups += u64::from(cut.is_some()) + u64::from(member == Member::Stray);
                     tally.groups += u64::from(member == Member::Completes);
-                    tally.add_record(frame.offset, frame.end(), word, seqno, state);
+                    tally.begin_record(frame.offset, word);
+                    let mut has_writes = false;
+                    let told = owner.writes(scan.bytes(), &frame, &mut |write| {
+                        has_writes = true;
+                        *tally.writes.entry(write.kind).or_default() += 1;
+                        each(write.from, write.end, Sort::Record(write.state));
+                        tally.add(write.from, write.end, Some(write.seqno), write.state);
+                        Ok(())
+                    });
+                    debug_assert!(told.is_ok(), "nothing above fails");
+                    if !has_writes {
+                        each(frame.offset, frame.end(), Sort::Record(state));
+                        tally.add(frame.offset, frame.end(), seqno, state);
+                    }
                     tally.synced = tally.synced.max(frame.claim());
                     tally.is_closed = frame.is_close();
                 }
@@ -103,10 +117,18 @@ impl Tally {
         tally
     }
 
-    fn add_record(&mut self, offset: u64, end: u64, word: &'static str, seqno: Option<u64>, state: State) {
+    fn begin_record(&mut self, offset: u64, word: &'static str) {
         self.records += 1;
         self.ends = "cleanly".into();
         *self.kinds.entry(word).or_default() += 1;
+        if self.regions.last().is_none_or(|region| region.records == 0) {
+            self.regions.push(Region { offset, ..Region::default() });
+        }
+        self.regions.last_mut().into_iter().for_each(|region| region.records += 1);
+    }
+
+    /// A record, or a write in one.
+    fn add(&mut self, offset: u64, end: u64, seqno: Option<u64>, state: State) {
         if let Some(seqno) = seqno {
             let (first, last) = self.seqnos.unwrap_or((seqno, seqno));
             self.seqnos = Some((first.min(seqno), last.max(seqno)));
@@ -114,12 +136,8 @@ impl Tally {
         let (records, bytes) = self.states.entry(state).or_default();
         *records += 1;
         *bytes += end - offset;
-        if self.regions.last().is_none_or(|region| region.records == 0) {
-            self.regions.push(Region { offset, ..Region::default() });
-        }
         if let Some(region) = self.regions.last_mut() {
             region.end = end;
-            region.records += 1;
             *region.states.entry(state).or_default() += end - offset;
         }
     }
@@ -145,6 +163,11 @@ impl Tally {
         let kinds: Vec<_> = self.kinds.iter().map(|(word, n)| format!("{n} {word}")).collect();
         let groups = count(self.groups, "group");
         text.line(format_args!("  records   {}: {}; {groups}", self.records, kinds.join(", ")))?;
+        if !self.writes.is_empty() {
+            let kinds: Vec<_> = self.writes.iter().map(|(word, n)| format!("{n} {word}")).collect();
+            let writes: u64 = self.writes.values().sum();
+            text.line(format_args!("  writes    {writes}: {}", kinds.join(", ")))?;
+        }
         if self.broken_groups > 0 {
             text.line(format_args!("            BAD: {} without an end or a beginning", self.broken_groups))?;
         }
@@ -152,16 +175,8 @@ impl Tally {
             text.line(format_args!("  seqnos    {first} to {last}"))?;
         }
         for (state, (records, bytes)) in &self.states {
-            let share = percent(*bytes, self.bytes);
-            let records = count(*records, "record");
-            let word = match state {
-                State::Live => "live",
-                State::Dead => "dead",
-                State::Tombstone => "tomb",
-                State::Unknown => "unknown",
-                State::Other => continue,
-            };
-            text.line(format_args!("  {word:8}  {records}, {bytes} bytes, {share}"))?;
+            let noun = if self.writes.is_empty() { "record" } else { "write" };
+            state_line(text, *state, &count(*records, noun), *bytes, self.bytes, "")?;
         }
         for region in self.regions.iter().filter(|region| region.records == 0) {
             text.line(format_args!("  at {:<6} {}", region.offset, region.what))?;
@@ -181,6 +196,9 @@ impl Tally {
         for (word, n) in &self.kinds {
             text.line(format_args!("records_{word}={n}"))?;
         }
+        for (word, n) in &self.writes {
+            text.line(format_args!("writes_{word}={n}"))?;
+        }
         text.line(format_args!("groups={}\nbroken_groups={}", self.groups, self.broken_groups))?;
         text.line(format_args!("first_seqno={first}\nlast_seqno={last}\nsynced={}", self.synced))?;
         let [live, dead, tombstone, unknown] =
@@ -191,11 +209,36 @@ impl Tally {
     }
 }
 
+/// A line about what is of one state: how many, and how many of all bytes.
+pub(super) fn state_line(
+    text: &mut Text<'_>,
+    state: State,
+    many: &str,
+    bytes: u64,
+    whole: u64,
+    of: &str,
+) -> Result<()> {
+    let word = match state {
+        State::Live => "live",
+        State::Dead => "dead",
+        State::Tombstone => "tomb",
+        State::Unknown => "unknown",
+        State::Other => return Ok(()),
+    };
+    text.line(format_args!("  {word:8}  {many}, {bytes} bytes{of}, {}", percent(bytes, whole)))
+}
+
 /// What a stretch of bytes is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sort {
     /// A header, or another fixed part.
     Fixed,
+    /// Of a table: an index.
+    Index,
+    /// Of a table: a filter.
+    Filter,
+    /// Of a table: its footer, or its properties.
+    Footer,
     /// A record.
     Record(State),
     /// Zeros behind the end.

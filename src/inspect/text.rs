@@ -84,6 +84,26 @@ impl<'a> Text<'a> {
     }
 }
 
+impl Text<'_> {
+    /// A field that holds any bytes, which are at hand: shortened if it is long.
+    pub(super) fn slice(&mut self, from: u64, bytes: &[u8], field: &str, meaning: &str) -> Result<()> {
+        let shown = if bytes.len() as u64 > SHOWN + ROW as u64 { SHOWN as usize } else { bytes.len() };
+        if meaning.is_empty() {
+            for (i, row) in bytes[..shown].chunks(ROW).enumerate() {
+                let characters = format!("\"{}\"", printable(row));
+                let field = if i == 0 { field } else { "" };
+                self.one_row(from + (i * ROW) as u64, row, field, &characters)?;
+            }
+        } else {
+            self.row(from, &bytes[..shown], field, meaning)?;
+        }
+        match bytes.len() - shown {
+            0 => Ok(()),
+            more => self.line(format_args!("{:>8}  .. {more} more bytes", from + shown as u64)),
+        }
+    }
+}
+
 /// Whether writing failed because nobody reads any more.
 pub(super) fn is_closed_pipe(error: &Error) -> bool {
     matches!(error, Error::Io { op: WRITE_OUTPUT, source, .. } if source.kind() == ErrorKind::BrokenPipe)
@@ -123,8 +143,21 @@ pub(super) fn percent(part: u64, whole: u64) -> String {
 
 /// A number with its noun: `1 record`, `2 records`.
 pub(super) fn count(n: u64, noun: &str) -> String {
-    let ending = if n == 1 { "" } else { "s" };
-    format!("{n} {noun}{ending}")
+    match (n, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (_, Some(stem)) if stem.ends_with(is_consonant) => format!("{n} {stem}ies"),
+        _ => format!("{n} {noun}s"),
+    }
+}
+
+/// A noun with its article, for the names of engines: `a bitcask`, `an lsm`.
+pub(super) fn with_article(name: &str) -> String {
+    let article = if name.starts_with(|letter| "aeil".contains(letter)) { "an" } else { "a" };
+    format!("{article} {name}")
+}
+
+fn is_consonant(letter: char) -> bool {
+    !"aeiou".contains(letter)
 }
 
 #[cfg(test)]
@@ -138,7 +171,7 @@ mod tests {
     fn long_data_is_shortened() {
         assert_eq!(quoted(b"a\n\xff\"", 40), r#""a\n\xff\"""#);
         assert_eq!(quoted(b"0123456789", 5), r#""0123".."#);
-        assert_eq!((count(1, "key"), count(0, "key")), ("1 key".into(), "0 keys".into()));
+        assert_eq!([count(1, "key"), count(0, "key"), count(2, "entry")], ["1 key", "0 keys", "2 entries"]);
     }
 
     #[test]

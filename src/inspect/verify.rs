@@ -3,24 +3,29 @@
 //! Opening a store checks what it needs, and stops at the first damage. This reads every byte of every
 //! live file and goes on behind damage: identity, every edit of the manifest, every live file with its
 //! length and checksum, every record with its own checksum, its group and its sequence number, every
-//! hint against its segment; and in the end that opening would see what the logs say.
+//! hint against its segment; and in the end that opening would see what the logs say. Of an LSM tree:
+//! every log, every part of every table and that they agree with each other and with the manifest, and
+//! in one pass over all of it that of each key what is newer stands higher.
 //!
 //! Not everything that is odd is damage. What a crash may leave is said in [`Report::notes`]: a torn tail
 //! of the active segment or of the manifest, an unfinished hint, files that no edit names. The next
 //! opening puts them right and loses nothing that was acknowledged as durable.
 
 mod hint;
+mod log;
 mod manifest;
 mod opening;
 pub mod report;
 mod segment;
+mod table;
+mod tree;
 
-use crate::engine::bitcask;
-use crate::engine::bitcask::create::may_create;
 use crate::engine::bitcask::keydir::Keydir;
 use crate::engine::bitcask::segment::{SegmentMeta, SegmentState};
+use crate::engine::claim::may_create;
 use crate::engine::filename::{self, ENGINE, FileName};
 use crate::engine::identity::Identity;
+use crate::engine::kind::EngineKind;
 use crate::error::{Error, Result};
 use crate::inspect::bytes::Bytes;
 use crate::inspect::header;
@@ -42,11 +47,14 @@ pub fn verify(disk: Arc<dyn Vfs>, path: &Path) -> Result<Report> {
     }
     let _lock = dir.lock(LockMode::Shared)?;
     let entries = dir.list()?.unwrap_or_default();
-    let report =
-        Report { path: path.display().to_string(), engine: bitcask::NAME.into(), ..Report::default() };
+    let report = Report { path: path.display().to_string(), ..Report::default() };
     let mut verifier = Verifier { dir, entries, store_id: 0, logs_are_whole: false, report };
-    verifier.identity()?;
-    verifier.store();
+    let engine = verifier.identity()?;
+    verifier.report.engine = engine.name().into();
+    match engine {
+        EngineKind::Lsm => verifier.tree(),
+        EngineKind::Bitcask | EngineKind::Memory => verifier.store(),
+    }
     Ok(verifier.report)
 }
 
@@ -61,34 +69,32 @@ struct Verifier {
 }
 
 impl Verifier {
-    fn identity(&mut self) -> Result<()> {
+    /// Whose store it is.
+    fn identity(&mut self) -> Result<EngineKind> {
         let path = self.dir.path().to_path_buf();
         let nothing = || Error::NoStore { path };
         let has_files = self.entries.iter().any(|entry| filename::parse(&entry.name).is_some());
         let reason = match Identity::load(&self.dir) {
-            Ok(Some(identity)) if identity.engine == bitcask::NAME => {
+            Ok(Some(identity)) => {
                 self.store_id = identity.store_id;
                 self.check("identity", ENGINE, 1, 0);
-                return Ok(());
-            }
-            Ok(Some(identity)) => {
-                return Err(Error::invalid(format!("the {} engine is not built yet", identity.engine)));
+                return identity.engine.parse();
             }
             // Without an identity file it is a store that lost it, or one that never was.
             Ok(None) if !has_files || may_create(&self.dir).is_ok() => return Err(nothing()),
             Ok(None) => "the identity file is missing".to_string(),
-            Err(error @ Error::UnknownFormat { .. }) => return Err(error),
+            Err(error @ (Error::UnknownFormat { .. } | Error::Unfinished { .. })) => return Err(error),
             Err(Error::Corruption { reason, .. }) => reason,
             Err(error) => error.to_string(),
         };
         self.damage(ENGINE, 0, reason);
         self.store_id = header::vote(&self.dir, &self.entries).ok_or_else(nothing)?;
-        Ok(())
+        Ok(header::likely_engine(&self.dir, &self.entries))
     }
 
     fn store(&mut self) {
         let by_logs = Keydir::new(self.store_id);
-        match self.manifest() {
+        match self.manifest::<SegmentMeta>() {
             Some(files) => {
                 let mut live: Vec<_> = files.live.iter().map(|(number, meta)| (*number, meta)).collect();
                 live.sort_by_key(|(number, meta)| (meta.first_seqno, *number));

@@ -12,6 +12,8 @@ fn a_command_that_only_reads_creates_nothing() {
             ("exists k", 1),
             ("stats", 0),
             ("export", 0),
+            ("levels", 0),
+            ("explain get k", 3),
             ("rm k", 1),
             ("rm k --get", 1),
             ("options", 0),

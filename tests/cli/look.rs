@@ -105,3 +105,39 @@ fn every_file_can_be_shown_in_every_view() {
         user.line("inspect db --explain --layout").fails(2, "cannot be used with");
     });
 }
+
+#[test]
+fn find_tells_every_version_in_every_file() {
+    User::each(|user| {
+        user.line("find tea").fails(3, "no store here");
+        let file = filled(user);
+        user.line("-p db set tea again").prints("");
+        user.line("-p db rm coffee").prints("");
+        let text = user.line("-p db find tea");
+        assert_eq!((text.code, &*text.stderr), (Some(0), ""), "{text:?}");
+        let text = String::from_utf8(text.stdout).unwrap();
+        let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(rows[0][..5], ["state", "kind", "seqno", "bytes", "file"]);
+        assert_eq!((rows[1][0], rows[1][1], rows[1][3], rows[1][7]), ("live", "set", "5", "again"));
+        assert_eq!((rows[2][0], rows[2][1], rows[2][3]), ("dead", "set", "15"));
+        let json = String::from_utf8(user.line("-p db find tea --json").stdout).unwrap();
+        assert_eq!(json.lines().count(), rows.len() - 1, "{json}");
+        assert!(json.lines().all(|line| line.starts_with("{\"key\":\"tea\",\"file\":\"")), "{json}");
+        assert!(file.ends_with(rows[2][4]), "{file}: {text}");
+        let removed = String::from_utf8(user.line("-p db find coffee").stdout).unwrap();
+        assert!(removed.lines().nth(1).unwrap().starts_with("tombstone  remove"), "{removed}");
+        let nobody = user.line("-p db find nobody");
+        assert_eq!((nobody.code, &*nobody.stdout), (Some(1), &b""[..]));
+    });
+}
+
+#[test]
+fn the_shell_looks_at_files_between_writes() {
+    User::each(|user| {
+        let script = "set tea green\nfind tea\nverify\nset tea black\nget tea\n";
+        let answer = user.feed(["-p", "db", "shell"], script.as_bytes());
+        assert_eq!((answer.code, &*answer.stderr), (Some(0), ""), "{answer:?}");
+        let text = String::from_utf8(answer.stdout).unwrap();
+        assert!(text.contains("live   set") && text.contains("\nsound\nblack\n"), "{text}");
+    });
+}

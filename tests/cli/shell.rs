@@ -42,15 +42,33 @@ fn a_typo_never_ends_it() {
 #[test]
 fn dots_are_the_shell_itself() {
     User::each(|user| {
-        let answer =
-            user.feed(["shell"], b"set k v\n.stats\n.help\nset --help\n.timing\nget k\n.timing\nget k\n");
+        let answer = user.feed(
+            ["shell"],
+            b"set k v\n.stats\n.levels\n.help\nset --help\n.timing\nget k\n.timing\nget k\n",
+        );
         assert_eq!(answer.code, Some(0));
         let text = String::from_utf8(answer.stdout).unwrap();
-        for words in [user.engine, "keys", "Print the value of a key", ".timing", "Usage: set"] {
+        for words in [user.engine, "keys", "garbage", "Print the value of a key", ".timing", "Usage: set"] {
             assert!(text.contains(words), "{words}: {text}");
         }
         assert!(!text.contains("completions"), "{text}");
         assert_eq!(answer.stderr.lines().count(), 2, "{}", answer.stderr);
+    });
+}
+
+#[test]
+fn upkeep_and_looking_work_on_the_open_store() {
+    User::each(|user| {
+        let script =
+            "set a 1\nset b 22\nflush\ncompact a b\nexplain get b\nexplain scan --limit 1 --json\nlevels\n";
+        let answer = user.feed(["shell"], script.as_bytes());
+        assert_eq!((answer.code, &*answer.stderr), (Some(0), ""), "{answer:?}");
+        let text = String::from_utf8(answer.stdout).unwrap();
+        for words in ["a value of 2 bytes", "\"pairs\":1", "####"] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        let answer = user.feed(["shell"], b"migrate --to bitcask x\n");
+        assert!(answer.stderr.contains("unrecognized"), "one-shot: {answer:?}");
     });
 }
 

@@ -166,6 +166,51 @@ fn many_pairs_stream_through() {
 }
 
 #[test]
+fn sorted_pairs_are_loaded_in_one_go() {
+    User::each(|user| {
+        filled(user);
+        let all = user.line("scan --enc hex").stdout;
+        for format in
+            ["--format=jsonl", "--format=resp", "--format=tsv --enc=hex", "--format=tsv --enc=escape -0"]
+        {
+            let out = user.line(&format!("export {format}")).stdout;
+            let copy = format!("copy{}", format.len());
+            let answer = user.feed(format!("-p {copy} import --sorted {format}").split(' '), &out);
+            answer.prints("");
+            assert_eq!(user.line(&format!("-p {copy} scan --enc hex")).stdout, all, "{format}");
+        }
+        user.feed("-p one import --sorted --json".split(' '), b"a\t1\nb\t2\n").prints("{\"imported\":2}\n");
+        user.feed("-p one import --sorted --json".split(' '), b"").prints("{\"imported\":0}\n");
+        user.feed("-p one import --sorted".split(' '), b"a\t3\nc\t4\n").prints("");
+        user.line("-p one scan").prints("a\t3\nb\t2\nc\t4\n");
+        user.line("import --sorted --batch 7").fails(2, "cannot be used with");
+    });
+}
+
+#[test]
+fn the_line_that_breaks_the_order_is_named() {
+    User::each(|user| {
+        for (args, input, words) in [
+            ("import --sorted", &b"b\t1\n\na\t2\n"[..], "line 3: \"a\" is not above \"b\": sort the input"),
+            ("import --sorted", b"a\t1\nb\t1\nb\t2\n", "line 3: \"b\" is not above \"b\""),
+            ("import --sorted", b"a\t1\nno tab\n", "line 2: no tab between key and value"),
+            ("import --sorted -0", b"\xff\x001\0a\x002\0", "pair 2: \"a\" is not above \"\\xff\""),
+            (
+                "import --sorted --format jsonl",
+                b"{\"key\":\"b\",\"value\":\"1\"}\n{\"key\":\"B\",\"value\":\"1\"}\n",
+                "line 2: \"B\" is not above \"b\"",
+            ),
+        ] {
+            user.feed(args.split(' '), input).fails(2, words);
+            let count = user.line("scan --count").stdout;
+            assert!(user.engine != "lsm" || count == b"0\n", "{words}: something is half done");
+        }
+        let long = format!("a\t1\n{}\tv\n", "k".repeat(65_536));
+        user.feed(["import", "--sorted"], long.as_bytes()).fails(2, "line 2: a key of 65536 bytes");
+    });
+}
+
+#[test]
 fn an_interrupt_leaves_whole_batches() {
     User::each(|user| {
         let mut child = user.start("import --batch 10");

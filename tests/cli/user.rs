@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// The engines that every test of behaviour runs on.
-pub(crate) const ENGINES: [&str; 1] = ["bitcask"];
+pub(crate) const ENGINES: [&str; 2] = ["bitcask", "lsm"];
 
 /// A user of one engine, in a directory of their own.
 pub(crate) struct User {
@@ -81,6 +81,10 @@ impl User {
 
     pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         fs::read(self.path(name)).unwrap()
+    }
+
+    pub(crate) fn remove(&self, name: &str) {
+        fs::remove_file(self.path(name)).unwrap();
     }
 
     /// The names in the user's directory.

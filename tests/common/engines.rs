@@ -72,6 +72,31 @@ pub(crate) const BITCASK_OS: Setup = Setup { name: "bitcask_os", disk: Disk::Os,
 
 pub(crate) const BITCASK_OS_TINY: Setup = Setup { name: "bitcask_os_tiny", disk: Disk::Os, ..BITCASK_TINY };
 
+pub(crate) const LSM: Setup = Setup { name: "lsm", kind: EngineKind::Lsm, ..PLAIN };
+
+/// Everything small, so that a short test flushes, compacts through several levels, and closes tables
+/// that it still reads.
+pub(crate) const LSM_TINY: Setup = Setup { name: "lsm_tiny", settings: LSM_SMALL, ..LSM };
+
+pub(crate) const LSM_OS: Setup = Setup { name: "lsm_os", disk: Disk::Os, ..LSM };
+
+pub(crate) const LSM_OS_TINY: Setup = Setup { name: "lsm_os_tiny", disk: Disk::Os, ..LSM_TINY };
+
+/// As `LsmOptions::tiny()` has them.
+const LSM_SMALL: &[(&str, &str)] = &[
+    ("memtable_bytes", "4096"),
+    ("cache_bytes", "8192"),
+    ("block_bytes", "256"),
+    ("restart_interval", "3"),
+    ("table_bytes", "2048"),
+    ("level0_tables", "2"),
+    ("level0_slowdown", "6"),
+    ("level0_stop", "8"),
+    ("level_bytes", "8192"),
+    ("level_factor", "3"),
+    ("max_open_tables", "4"),
+];
+
 impl Setup {
     /// Whether a store of it outlives its closing.
     pub(crate) fn is_kept(&self) -> bool {
@@ -80,7 +105,18 @@ impl Setup {
 }
 
 /// All setups, to be found by name.
-pub(crate) const ALL: &[Setup] = &[MEMORY, METERED, BITCASK, BITCASK_TINY, BITCASK_OS, BITCASK_OS_TINY];
+pub(crate) const ALL: &[Setup] = &[
+    MEMORY,
+    METERED,
+    BITCASK,
+    BITCASK_TINY,
+    BITCASK_OS,
+    BITCASK_OS_TINY,
+    LSM,
+    LSM_TINY,
+    LSM_OS,
+    LSM_OS_TINY,
+];
 
 /// Makes each behaviour a test on each engine.
 macro_rules! on_every_engine {
@@ -98,6 +134,10 @@ macro_rules! on_every_kept_engine {
         on_engine!(bitcask_tiny, BITCASK_TINY, $behaviours);
         on_engine!(bitcask_os, BITCASK_OS, $behaviours);
         on_engine!(bitcask_os_tiny, BITCASK_OS_TINY, $behaviours);
+        on_engine!(lsm, LSM, $behaviours);
+        on_engine!(lsm_tiny, LSM_TINY, $behaviours);
+        on_engine!(lsm_os, LSM_OS, $behaviours);
+        on_engine!(lsm_os_tiny, LSM_OS_TINY, $behaviours);
     };
 }
 

@@ -128,7 +128,9 @@ impl Session {
                 self.snapshots.clear();
                 self.store.reopen();
             }
-            Command::StatsKeys => return Ok(vec![format!("{} keys", store.stats()?.keys)]),
+            Command::StatsKeys => {
+                return Ok(vec![format!("{} keys", crate::common::words::Count::key_count(store))]);
+            }
             Command::Files => return Ok(self.files()),
             Command::Dump(name) => return Ok(self.dump(name)),
         }

@@ -156,3 +156,18 @@ impl Random {
         }
     }
 }
+
+/// How many keys are there.
+pub(crate) trait Count {
+    /// By looking; and an engine that says that it knows must say the same.
+    fn key_count(&self) -> u64;
+}
+
+impl Count for dyn KvsEngine + '_ {
+    fn key_count(&self) -> u64 {
+        let stats = self.stats().expect("stats");
+        let keys = self.scan(KeyRange::all()).expect("a scan").count() as u64;
+        assert!(stats.is_estimate || stats.keys == keys, "{} keys, not {keys}", stats.keys);
+        keys
+    }
+}

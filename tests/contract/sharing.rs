@@ -1,6 +1,7 @@
 //! Sharing: one engine, many threads.
 
 use crate::common::engines::Store;
+use crate::common::words::Count;
 use crate::common::words::{Random, expect_many, fill_many, get, key, some, text, text_in, value, write};
 use kvs::engine::range::KeyRange;
 use kvs::engine::{KvsEngine, Snapshot};
@@ -68,7 +69,7 @@ fn only_one_thread_removes_a_key(store: &dyn KvsEngine) {
         }
     });
     assert_eq!(removed.into_inner(), 200);
-    assert_eq!(store.stats().unwrap().keys, 0);
+    assert_eq!(store.key_count(), 0);
 }
 
 /// Each value goes in once and comes out once, whoever comes first.
@@ -179,11 +180,11 @@ fn compaction_beside_readers_and_writers_loses_nothing(store: &mut Store) {
         },
     );
     drop(engine);
-    let live_bytes = store.stats().unwrap().live_bytes;
+    let before = store.stats().unwrap();
     store.reopen();
     expect_many(&**store, 100, 200, 0);
-    if is_inline {
-        assert_eq!(store.stats().unwrap().live_bytes, live_bytes, "no write was counted twice");
+    if is_inline && !before.is_estimate {
+        assert_eq!(store.stats().unwrap().live_bytes, before.live_bytes, "no write was counted twice");
     }
 }
 

@@ -4,6 +4,8 @@ use crate::crash_support::history::{Step, Workload, set};
 use crate::crash_support::lives::{recoveries, second_lives};
 use crate::crash_support::oracle::{Known, Oracle};
 use crate::crash_support::workloads;
+use crate::fault_support::engine::{self, Engine};
+use kvs::engine::kind::EngineKind;
 use kvs::engine::options::Durability::{Always, Os};
 use kvs::vfs::crash::state::Report;
 use kvs::vfs::crash::{Budget, explore};
@@ -27,7 +29,7 @@ impl Scale {
         }
     }
 
-    /// So many different disks must be judged in all.
+    /// So many different disks must be judged of each engine.
     pub(crate) fn least(self) -> usize {
         match self {
             Scale::Short => 100_000,
@@ -69,19 +71,32 @@ pub(crate) struct Outcome {
 }
 
 static EXPERIMENTS: LazyLock<Vec<Experiment>> = LazyLock::new(|| {
-    let scale = Scale::chosen();
-    let mut all: Vec<_> = workloads::fixed().into_iter().map(|workload| (workload, Way::Crash)).collect();
-    all.extend((0..scale.of(8, 60)).map(|seed| (workloads::random(seed), Way::Crash)));
-    for steps in second_steps() {
-        let lived = workloads::fixed().into_iter().filter(|workload| workload.name != "reserving");
-        all.extend(lived.map(|workload| (workload, Way::SecondLife(steps.clone()))));
-        let seeds = 100..scale.of(100, 106);
-        all.extend(seeds.map(|seed| (workloads::random(seed), Way::SecondLife(steps.clone()))));
-    }
-    all.extend(workloads::fixed().into_iter().map(|workload| (workload, Way::Recovery)));
-    all.extend((200..scale.of(201, 210)).map(|seed| (workloads::random(seed), Way::Recovery)));
-    all.into_iter().map(|(workload, way)| Experiment::new(workload, way)).collect()
+    let all = engine::all().into_iter().flat_map(|engine| ways(&engine));
+    all.map(|(workload, way)| Experiment::new(workload, way)).collect()
 });
+
+/// What is done to one engine.
+fn ways(engine: &Engine) -> Vec<(Workload, Way)> {
+    let scale = Scale::chosen();
+    let fixed = workloads::fixed(engine);
+    let random = |seed| workloads::random(engine, seed);
+    let mut all: Vec<_> = fixed.iter().map(|workload| (workload.clone(), Way::Crash)).collect();
+    all.extend((0..scale.of(seeds(engine.kind), 60)).map(|seed| (random(seed), Way::Crash)));
+    for steps in second_steps() {
+        let lived = fixed.iter().filter(|workload| workload.name != "reserving");
+        all.extend(lived.map(|workload| (workload.clone(), Way::SecondLife(steps.clone()))));
+        let seeds = 100..scale.of(100, 106);
+        all.extend(seeds.map(|seed| (random(seed), Way::SecondLife(steps.clone()))));
+    }
+    all.extend(fixed.iter().map(|workload| (workload.clone(), Way::Recovery)));
+    all.extend((200..scale.of(201, 210)).map(|seed| (random(seed), Way::Recovery)));
+    all
+}
+
+/// Random workloads in the short run: an LSM tree syncs more often, so that each has fewer disks.
+pub(crate) fn seeds(kind: EngineKind) -> u64 {
+    if kind == EngineKind::Lsm { 24 } else { 8 }
+}
 
 /// What a second process does: one durable write, or several of both kinds and a close, or nothing.
 fn second_steps() -> [Vec<Step>; 3] {
@@ -109,7 +124,12 @@ impl Experiment {
             let disks = known.into_disks();
             let took = start.elapsed();
             let rate = report.distinct as f64 / took.as_secs_f64();
-            println!("{}: {} different disks, {rate:.0} states a second: {report}", self.name, disks.len());
+            let engine = self.workload.setting.engine.name();
+            println!(
+                "{engine}, {}: {} different disks, {rate:.0} states a second: {report}",
+                self.name,
+                disks.len()
+            );
             Outcome { report, disks, took }
         })
     }
@@ -129,7 +149,8 @@ impl Experiment {
             }
             Way::SecondLife(steps) => {
                 let budget = Budget { random_per_cut: scale.of(2, 16), ..small() };
-                let every = if steps.len() > 1 { scale.of(4, 1) } else { 1 };
+                let is_lsm = self.workload.setting.engine.kind == EngineKind::Lsm;
+                let every = if steps.len() > 1 { scale.of(if is_lsm { 2 } else { 4 }, 1) } else { 1 };
                 second_lives(&history, steps, every, &budget, |_, _| ())
             }
             Way::Recovery => {
@@ -146,9 +167,9 @@ fn small() -> Budget {
 }
 
 /// Runs all experiments with a workload of this name, and finds no promise broken.
-pub(crate) fn is_sound(workload: &str) {
+pub(crate) fn is_sound(engine: &Engine, workload: &str) {
     let mut ran = 0;
-    for experiment in EXPERIMENTS.iter().filter(|experiment| experiment.workload.name == workload) {
+    for experiment in of(engine).filter(|experiment| experiment.workload.name == workload) {
         let report = &experiment.outcome().report;
         assert!(report.violations.is_empty(), "{}: {report}", experiment.name);
         ran += 1;
@@ -157,7 +178,12 @@ pub(crate) fn is_sound(workload: &str) {
 }
 
 /// Runs all experiments that are left, and returns what came of each, by its name.
-pub(crate) fn run_all() -> Vec<(&'static str, &'static Outcome)> {
+pub(crate) fn run_all(engine: &Engine) -> Vec<(&'static str, &'static Outcome)> {
     // From the end: the tests of single workloads, beside this one, begin at the other end.
-    EXPERIMENTS.iter().rev().map(|experiment| (&experiment.name[..], experiment.outcome())).collect()
+    of(engine).rev().map(|experiment| (&experiment.name[..], experiment.outcome())).collect()
+}
+
+fn of(engine: &Engine) -> impl DoubleEndedIterator<Item = &'static Experiment> {
+    let kind = engine.kind;
+    EXPERIMENTS.iter().filter(move |experiment| experiment.workload.setting.engine.kind == kind)
 }

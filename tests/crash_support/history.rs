@@ -1,12 +1,12 @@
 //! A history: what was done to a store, step by step, and what the store held after each change.
 
+use crate::fault_support::engine::Engine;
 use kvs::engine::batch::WriteBatch;
-use kvs::engine::bitcask::Bitcask;
-use kvs::engine::bitcask::options::BitcaskOptions;
+use kvs::engine::kind::EngineKind;
 use kvs::engine::options::{Access, Durability, OpenOptions, WriteOptions};
 use kvs::engine::range::KeyRange;
 use kvs::engine::value::Value;
-use kvs::engine::{KvsEngine, KvsRead};
+use kvs::engine::{KvsEngine, KvsRead, Pairs, Snapshot};
 use kvs::error::Result;
 use kvs::vfs::Vfs;
 use kvs::vfs::memory::recording::{Mark, Op, Recording};
@@ -16,6 +16,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
+
+/// The store that is made here.
+pub(crate) const STORE_ID: u64 = 7;
 
 /// What the store is doing, said in the recording.
 pub(crate) const OPENING: &str = "opening";
@@ -32,8 +35,18 @@ pub(crate) enum Step {
     Remove(Vec<u8>),
     /// As durable as the setting says.
     Swap(Vec<u8>, Option<Vec<u8>>),
+    /// A load of sorted pairs, which is one change here: an LSM tree's is durable, a Bitcask's is as
+    /// durable as the setting says.
+    Load(Vec<(Vec<u8>, Vec<u8>)>),
     Sync,
+    Flush,
     Compact,
+    /// Compacts the keys from the one up to the other.
+    CompactRange(&'static str, &'static str),
+    /// Takes a snapshot, and keeps it.
+    Hold,
+    /// Finds in the oldest snapshot what was there, and lets go of it.
+    Release,
     /// Closes the store in an orderly way, and opens it again.
     Reopen,
     Checkpoint(&'static str),
@@ -50,6 +63,11 @@ pub(crate) fn batch(members: &[(&str, Option<usize>)], durability: Durability) -
     Step::Write(members.iter().map(member).collect(), durability)
 }
 
+/// Ascending keys that get values of such lengths, as a load.
+pub(crate) fn load(members: &[(&str, usize)]) -> Step {
+    Step::Load(members.iter().map(|&(key, len)| (key.into(), filler(key, len))).collect())
+}
+
 /// Text, so that it is never mistaken for zeros or for a record.
 fn filler(key: &str, len: usize) -> Vec<u8> {
     key.bytes().chain(*b"=").cycle().take(len).collect()
@@ -59,41 +77,39 @@ fn filler(key: &str, len: usize) -> Vec<u8> {
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
     pub(crate) path: &'static str,
-    pub(crate) options: BitcaskOptions,
+    pub(crate) engine: Engine,
     pub(crate) durability: Durability,
     /// Fixed, so that each run has the same bytes.
     pub(crate) store_id: u64,
     pub(crate) schedule: Schedule,
 }
 
-impl Default for Setting {
-    fn default() -> Setting {
+impl Setting {
+    pub(crate) fn of(engine: &Engine) -> Setting {
         Setting {
             path: "/s",
-            options: BitcaskOptions::tiny(),
+            engine: engine.clone(),
             durability: Durability::Os,
-            store_id: 7,
+            store_id: STORE_ID,
             schedule: Schedule::Inline,
         }
     }
-}
 
-impl Setting {
-    pub(crate) fn open(&self, disk: Arc<dyn Vfs>) -> Result<Bitcask> {
+    pub(crate) fn open(&self, disk: Arc<dyn Vfs>) -> Result<Arc<dyn KvsEngine>> {
         self.open_as(disk, Path::new(self.path), Access::Create)
     }
 
     /// A store that is there already, to look at.
-    pub(crate) fn open_to_read(&self, disk: Arc<dyn Vfs>) -> Result<Bitcask> {
+    pub(crate) fn open_to_read(&self, disk: Arc<dyn Vfs>) -> Result<Arc<dyn KvsEngine>> {
         self.open_as(disk, Path::new(self.path), Access::Read)
     }
 
     /// A store that is there already; makes none.
-    pub(crate) fn open_existing(&self, disk: Arc<dyn Vfs>, path: &Path) -> Result<Bitcask> {
+    pub(crate) fn open_existing(&self, disk: Arc<dyn Vfs>, path: &Path) -> Result<Arc<dyn KvsEngine>> {
         self.open_as(disk, path, Access::Write)
     }
 
-    fn open_as(&self, disk: Arc<dyn Vfs>, path: &Path, access: Access) -> Result<Bitcask> {
+    fn open_as(&self, disk: Arc<dyn Vfs>, path: &Path, access: Access) -> Result<Arc<dyn KvsEngine>> {
         let open = OpenOptions {
             disk,
             access,
@@ -102,7 +118,7 @@ impl Setting {
             store_id: Some(self.store_id),
             ..OpenOptions::default()
         };
-        Bitcask::open(path, open, self.options.clone())
+        self.engine.open(path, open)
     }
 }
 
@@ -127,8 +143,8 @@ pub(crate) enum Begin {
 }
 
 impl Workload {
-    pub(crate) fn new(name: &str, steps: Vec<Step>) -> Workload {
-        let (setting, begin) = (Setting::default(), Begin::Prepared(Vec::new()));
+    pub(crate) fn new(name: &str, engine: &Engine, steps: Vec<Step>) -> Workload {
+        let (setting, begin) = (Setting::of(engine), Begin::Prepared(Vec::new()));
         Workload { name: name.into(), setting, begin, steps }
     }
 
@@ -154,9 +170,11 @@ pub(crate) struct Life {
     setting: Setting,
     disk: SimDisk,
     /// None only while it is opened again.
-    store: Option<Bitcask>,
+    store: Option<Arc<dyn KvsEngine>>,
     pub(crate) model: Model,
     checkpoints: Vec<(&'static str, u64)>,
+    /// Snapshots, and what each must hold.
+    held: Vec<(Snapshot, u128)>,
 }
 
 impl Life {
@@ -164,11 +182,18 @@ impl Life {
         disk.mark(Mark::Note(OPENING.into()));
         let store = setting.open(Arc::new(disk.clone()))?;
         disk.mark(Mark::Note(RUNNING.into()));
-        Ok(Life { setting: setting.clone(), disk, store: Some(store), model, checkpoints: Vec::new() })
+        Ok(Life {
+            setting: setting.clone(),
+            disk,
+            store: Some(store),
+            model,
+            checkpoints: Vec::new(),
+            held: Vec::new(),
+        })
     }
 
-    pub(crate) fn store(&self) -> &Bitcask {
-        self.store.as_ref().unwrap()
+    pub(crate) fn store(&self) -> &dyn KvsEngine {
+        &**self.store.as_ref().unwrap()
     }
 
     /// From now on it is recorded; what was before is durable, and change number 0.
@@ -209,12 +234,42 @@ impl Life {
                     Ok(())
                 })
             }
+            Step::Load(pairs) if pairs.is_empty() => {
+                self.store().load_sorted(&mut List(pairs.iter())).map(|count| assert_eq!(count, 0))
+            }
+            Step::Load(pairs) => {
+                let members: Vec<_> =
+                    pairs.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
+                let durability = match self.setting.engine.kind {
+                    EngineKind::Lsm => Durability::Always,
+                    EngineKind::Bitcask | EngineKind::Memory => self.setting.durability,
+                };
+                self.change(&members, durability, |store| {
+                    assert_eq!(store.load_sorted(&mut List(pairs.iter()))?, pairs.len() as u64);
+                    Ok(())
+                })
+            }
             Step::Sync => {
                 self.store().sync()?;
                 self.disk.mark(Mark::Ack(self.model.count()));
                 Ok(())
             }
+            Step::Flush => {
+                self.store().flush()?;
+                self.disk.mark(Mark::Ack(self.model.count()));
+                Ok(())
+            }
             Step::Compact => self.store().compact(),
+            Step::CompactRange(from, to) => self.store().compact_range(&KeyRange::of::<&str>(*from..*to)),
+            Step::Hold => {
+                self.held.push((self.store().snapshot()?, hash_of(&self.model.map)));
+                Ok(())
+            }
+            Step::Release => {
+                let (snapshot, held) = self.held.remove(0);
+                assert_eq!(hash_of(&contents(&snapshot)?), held, "a snapshot has changed");
+                Ok(())
+            }
             Step::Reopen => self.reopen(),
             Step::Checkpoint(dest) => {
                 self.checkpoints.push((dest, self.model.count()));
@@ -232,7 +287,7 @@ impl Life {
         &mut self,
         members: &[(Vec<u8>, Option<Vec<u8>>)],
         durability: Durability,
-        write: impl FnOnce(&Bitcask) -> Result<()>,
+        write: impl FnOnce(&dyn KvsEngine) -> Result<()>,
     ) -> Result<()> {
         let number = self.model.apply(members);
         self.disk.mark(Mark::Issue(number));
@@ -257,7 +312,7 @@ impl Life {
 
     /// Closes the store.
     pub(crate) fn end(self, name: &str) -> History {
-        let Life { setting, disk, store, model, checkpoints } = self;
+        let Life { setting, disk, store, model, checkpoints, .. } = self;
         disk.mark(Mark::Note(CLOSING.into()));
         drop(store);
         History {
@@ -267,6 +322,15 @@ impl Life {
             prefixes: model.prefixes,
             checkpoints,
         }
+    }
+}
+
+/// Pairs to load.
+struct List<'a>(std::slice::Iter<'a, (Vec<u8>, Vec<u8>)>);
+
+impl Pairs for List<'_> {
+    fn next_pair(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+        Ok(self.0.next().map(|(key, value)| (&key[..], &value[..])))
     }
 }
 
@@ -286,13 +350,13 @@ impl Default for Model {
 
 impl Model {
     /// What a store holds, as change number 0.
-    pub(crate) fn of(store: &Bitcask) -> Model {
+    pub(crate) fn of(store: &dyn KvsEngine) -> Model {
         let map = contents(store).unwrap();
         Model { prefixes: vec![hash_of(&map)], map }
     }
 
     /// What a store holds that was made with these changes, of which it has `count`.
-    pub(crate) fn after(store: &Bitcask, prefixes: &[u128], count: u64) -> Model {
+    pub(crate) fn after(store: &dyn KvsEngine, prefixes: &[u128], count: u64) -> Model {
         let map = contents(store).unwrap();
         let prefixes = prefixes[..=count as usize].to_vec();
         assert_eq!(prefixes.last(), Some(&hash_of(&map)));

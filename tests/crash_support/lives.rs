@@ -62,7 +62,7 @@ pub(crate) fn recoveries(history: &History, every: u128, budget: &Budget) -> (Re
         }
         let disk = SimDisk::from_image(&state.image, Record::On);
         let store = history.setting.open(Arc::new(disk.clone())).map_err(|e| e.to_string())?;
-        let found = [digest(&store).map_err(|e| e.to_string())?.digest128()];
+        let found = [digest(&*store).map_err(|e| e.to_string())?.digest128()];
         drop(store);
         let mut oracle = Oracle::exactly(&found, &history.setting, &mut known);
         let mut report = explore(&disk.recording(), budget, |again| oracle.judge(again));

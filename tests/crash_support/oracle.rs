@@ -1,9 +1,8 @@
 //! What must be true of every disk that a crash could have left.
 
 use crate::crash_support::history::{History, Setting, put_pair};
-use kvs::engine::bitcask::Bitcask;
 use kvs::engine::options::WriteOptions;
-use kvs::engine::{KvsEngine, KvsRead, batch::WriteBatch, range::KeyRange};
+use kvs::engine::{KvsEngine, batch::WriteBatch, range::KeyRange};
 use kvs::error::Error;
 use kvs::vfs::Vfs;
 use kvs::vfs::crash::state::State;
@@ -74,7 +73,7 @@ impl<'h> Oracle<'h> {
         }
         let read = if hash.is_multiple_of(READ_FIRST) { self.read(&disk)? } else { None };
         let store = self.setting.open(Arc::new(disk.clone())).map_err(told("open"))?;
-        let found = digest(&store).map_err(told("scan"))?;
+        let found = digest(&*store).map_err(told("scan"))?;
         self.check_prefix(found.digest128(), state.lo(), state.hi())?;
         if read.is_some_and(|read| read != found.digest128()) {
             return Err("a reader finds something else than a writer".into());
@@ -92,7 +91,7 @@ impl<'h> Oracle<'h> {
         let before = disk.image();
         let found = match self.setting.open_to_read(Arc::new(disk.clone())) {
             Err(Error::NoStore { .. }) => None,
-            other => Some(digest(&other.map_err(told("open to read"))?).map_err(told("read"))?.digest128()),
+            other => Some(digest(&*other.map_err(told("open to read"))?).map_err(told("read"))?.digest128()),
         };
         match disk.image() == before {
             true => Ok(found),
@@ -117,7 +116,7 @@ impl<'h> Oracle<'h> {
         }
     }
 
-    fn check_live(&self, disk: &SimDisk, store: Bitcask, mut found: Xxh3) -> Result<(), String> {
+    fn check_live(&self, disk: &SimDisk, store: Arc<dyn KvsEngine>, mut found: Xxh3) -> Result<(), String> {
         let mut batch = WriteBatch::new();
         batch.set(PROBE, b"probe");
         store.write(batch, &WriteOptions::durable()).map_err(told("LIVE: write"))?;
@@ -129,7 +128,7 @@ impl<'h> Oracle<'h> {
         drop(store);
         let again = self.setting.open(Arc::new(disk.clone())).map_err(told("LIVE: second open"))?;
         put_pair(&mut found, PROBE, b"probe");
-        match digest(&again).map_err(told("LIVE: second scan"))?.digest128() == found.digest128() {
+        match digest(&*again).map_err(told("LIVE: second scan"))?.digest128() == found.digest128() {
             true => Ok(()),
             false => Err("LIVE: the second open finds something else than the first".into()),
         }
@@ -144,7 +143,7 @@ impl<'h> Oracle<'h> {
                 Err(Error::NoStore { .. }) if !returned => continue,
                 other => other.map_err(told(dest))?,
             };
-            let found = digest(&store).map_err(told(dest))?.digest128();
+            let found = digest(&*store).map_err(told(dest))?.digest128();
             self.check_prefix(found, changes, changes).map_err(|e| format!("{dest}: {e}"))?;
         }
         Ok(())
@@ -156,7 +155,7 @@ fn told(what: &str) -> impl Fn(Error) -> String {
 }
 
 /// The hash of a store's contents, to which more can be added.
-pub(crate) fn digest(store: &Bitcask) -> kvs::error::Result<Xxh3> {
+pub(crate) fn digest(store: &dyn KvsEngine) -> kvs::error::Result<Xxh3> {
     let mut digest = Xxh3::new();
     let mut cursor = store.cursor(KeyRange::all())?;
     cursor.seek_to_first()?;

@@ -1,7 +1,10 @@
 //! Which line of the code a sync in a recording comes from.
 
 use crate::crash_support::history::{CHECKPOINTING, CLOSING, History, OPENING, RUNNING};
-use kvs::record::frame::Header;
+use kvs::engine::filename::{self, FileName};
+use kvs::engine::lsm::version::edit::LiveFile;
+use kvs::engine::manifest::Edit;
+use kvs::record::frame::{Header, Shape};
 use kvs::vfs::memory::recording::{FileId, Mark, Op};
 use std::collections::HashMap;
 use std::path::Path;
@@ -21,26 +24,34 @@ pub(crate) enum Site {
     ManifestEdit,
     /// `Manifest::close`.
     ManifestEnd,
-    /// `create`, `rotate` and `checkpoint::write`: a new segment's header.
-    SegmentHeader,
-    /// `rotate`: the new segment's name.
-    SegmentName,
-    /// `Writer::seal`: all of the old segment.
-    SegmentSeal,
-    /// `Writer::sync`: a write that is acknowledged as durable, or `KvsEngine::sync`.
+    /// `create`, `rotate` and `checkpoint`: a new log's header.
+    LogHeader,
+    /// `rotate`: the new log's name.
+    LogName,
+    /// `LogWriter::finish`, when a log is sealed: all of it.
+    LogSeal,
+    /// A write that is acknowledged as durable, or `KvsEngine::sync`.
     DurableWrite,
-    /// `compaction::run`: an output's bytes, then the names of all outputs.
+    /// Bitcask's `compaction::run`: an output's bytes, then the names of all outputs.
     MergeOutput,
     MergeNames,
-    /// `install_merge`: what replaced the records that a merge leaves out.
+    /// `Merger::install`: what replaced the records that a merge leaves out.
     MergeReplacements,
-    /// `LogWriter::close`: the active segment.
+    /// The LSM tree's `TableBuilder::finish`, for a flush, a compaction or a load: a table's bytes.
+    FlushedTable,
+    CompactedTable,
+    LoadedTable,
+    /// `Made::publish`: the names of such tables.
+    FlushedNames,
+    CompactedNames,
+    LoadedNames,
+    /// `LogWriter::close`: the log that grows.
     ClosingActive,
     /// `Manifest::resume`: what an opening has read, and the cut of a torn edit.
     OpeningManifest,
     OpeningTornEdit,
     OpeningNames,
-    /// `Writer::resume`: what an opening has read, and the cut of a torn tail.
+    /// `resume` of the log: what an opening has read, and the cut of a torn tail.
     OpeningActive,
     OpeningTornTail,
     /// `Dir::copy`: a hint in a checkpoint.
@@ -68,11 +79,19 @@ struct File {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    Segment,
+    Log,
     Merged,
     Hint,
+    Table,
     Manifest,
     Identity,
+}
+
+/// What a table was made by.
+enum Maker {
+    Flush,
+    Compaction,
+    Load,
 }
 
 /// What was done to a file last, in the present phase.
@@ -93,8 +112,15 @@ fn kind(path: &Path, bytes: &[u8]) -> Kind {
         _ if name.starts_with("MANIFEST") => Kind::Manifest,
         _ if name.starts_with("ENGINE") => Kind::Identity,
         _ if name.ends_with(".hint") => Kind::Hint,
-        _ => Kind::Segment,
+        _ if name.ends_with(".sst") => Kind::Table,
+        _ => Kind::Log,
     }
+}
+
+/// The edit that was appended to a manifest.
+pub(crate) fn edit(record: &[u8]) -> Option<Edit<LiveFile>> {
+    let shape = Shape::read(record, record.len() as u64).ok()?;
+    Edit::decode(&record[shape.payload..])
 }
 
 struct Finder<'h> {
@@ -111,7 +137,7 @@ impl<'h> Finder<'h> {
             Op::Mark(Mark::Note(note)) => self.enter(note),
             Op::Mark(_) | Op::Reserve { .. } => {}
             Op::Sync { file } => return Some(self.file_site(index, *file)),
-            Op::SyncDir { dir } => return Some(self.dir_site(dir)),
+            Op::SyncDir { dir } => return Some(self.dir_site(index, dir)),
             Op::Append { file, offset: 0, bytes } => {
                 let path = self.history.recording.first_name(*file).unwrap();
                 self.files.insert(*file, File { kind: kind(path, bytes), last: Last::Begin });
@@ -141,24 +167,62 @@ impl<'h> Finder<'h> {
             (Kind::Identity, ..) => Site::IdentityBytes,
             (Kind::Hint, ..) => Site::CheckpointHint,
             (Kind::Merged, ..) => Site::MergeOutput,
+            (Kind::Table, ..) => match self.maker(index, file) {
+                Maker::Flush => Site::FlushedTable,
+                Maker::Compaction => Site::CompactedTable,
+                Maker::Load => Site::LoadedTable,
+            },
             (Kind::Manifest, Last::Begin, _) => Site::ManifestBytes,
             (Kind::Manifest, Last::Truncate, _) => Site::OpeningTornEdit,
             (Kind::Manifest, Last::Nothing, _) => Site::OpeningManifest,
             (Kind::Manifest, Last::Append(..10), CHECKPOINTING) => Site::CheckpointManifestEnd,
             (Kind::Manifest, Last::Append(..10), _) => Site::ManifestEnd,
             (Kind::Manifest, Last::Append(_), _) => Site::ManifestEdit,
-            (Kind::Segment, Last::Begin, _) if next_is_in(Kind::Manifest) => Site::MergeReplacements,
-            (Kind::Segment, Last::Begin, _) => Site::SegmentHeader,
-            (Kind::Segment, Last::Truncate, OPENING) => Site::OpeningTornTail,
-            (Kind::Segment, Last::Truncate, CLOSING) if next_is_in(Kind::Segment) => Site::ClosingActive,
-            (Kind::Segment, Last::Truncate, _) => Site::SegmentSeal,
-            (Kind::Segment, Last::Nothing, OPENING) => Site::OpeningActive,
-            (Kind::Segment, ..) if next_is_in(Kind::Manifest) => Site::MergeReplacements,
-            (Kind::Segment, ..) => Site::DurableWrite,
+            (Kind::Log, Last::Begin, _) if next_is_in(Kind::Manifest) => Site::MergeReplacements,
+            (Kind::Log, Last::Begin, _) => Site::LogHeader,
+            (Kind::Log, Last::Truncate, OPENING) => Site::OpeningTornTail,
+            (Kind::Log, Last::Truncate, CLOSING) if next_is_in(Kind::Log) => Site::ClosingActive,
+            (Kind::Log, Last::Truncate, _) => Site::LogSeal,
+            (Kind::Log, Last::Nothing, OPENING) => Site::OpeningActive,
+            (Kind::Log, ..) if next_is_in(Kind::Manifest) => Site::MergeReplacements,
+            (Kind::Log, ..) => Site::DurableWrite,
         }
     }
 
-    fn dir_site(&self, dir: &Path) -> Site {
+    /// What the edit says that names a table: a flush takes a log out of the list, a compaction takes
+    /// tables out, a load nothing.
+    fn maker(&self, index: usize, table: FileId) -> Maker {
+        let name = |file| self.history.recording.first_name(file).and_then(Path::file_name).unwrap();
+        let number = match filename::parse(name(table).to_str().unwrap()) {
+            Some(FileName::Table(number)) => number,
+            other => unreachable!("{other:?}"),
+        };
+        let edits = self.history.recording.ops()[index..].iter().filter_map(|op| match op {
+            Op::Append { file, bytes, .. } if name(*file) == "MANIFEST" => edit(bytes),
+            _ => None,
+        });
+        let names_it = |edit: &Edit<LiveFile>| edit.add.iter().any(|(other, _)| *other == number);
+        let is_log = |number: &u64| {
+            let is_it =
+                |op: &Op| matches!(op, Op::Create { path, .. } if path.ends_with(filename::wal(*number)));
+            self.history.recording.ops().iter().any(is_it)
+                || self
+                    .history
+                    .recording
+                    .base()
+                    .names
+                    .keys()
+                    .any(|path| path.ends_with(filename::wal(*number)))
+        };
+        match edits.into_iter().find(names_it) {
+            Some(edit) if edit.remove.is_empty() => Maker::Load,
+            Some(edit) if !edit.remove.iter().any(is_log) => Maker::Compaction,
+            // Where the manifest was replaced there is no edit; that comes with flushes here.
+            Some(_) | None => Maker::Flush,
+        }
+    }
+
+    fn dir_site(&self, index: usize, dir: &Path) -> Site {
         let is_store = dir == Path::new(self.history.setting.path)
             || self.history.checkpoints.iter().any(|(dest, _)| dir == Path::new(dest));
         let ends = |path: &Path, end: &str| path.to_str().unwrap().ends_with(end);
@@ -166,7 +230,14 @@ impl<'h> Finder<'h> {
             _ if !is_store => Site::ParentOfTheStore,
             Some(Op::Rename { to, .. }) if ends(to, "MANIFEST") => Site::ManifestName,
             Some(Op::Rename { to, .. }) if ends(to, "ENGINE") => Site::IdentityName,
-            Some(Op::Create { file, .. }) if self.files[file].kind == Kind::Segment => Site::SegmentName,
+            Some(Op::Create { file, .. }) if self.files[file].kind == Kind::Log => Site::LogName,
+            Some(Op::Create { file, .. }) if self.files[file].kind == Kind::Table => {
+                match self.maker(index, *file) {
+                    Maker::Flush => Site::FlushedNames,
+                    Maker::Compaction => Site::CompactedNames,
+                    Maker::Load => Site::LoadedNames,
+                }
+            }
             Some(Op::Create { .. }) => Site::MergeNames,
             _ => Site::OpeningNames,
         }

@@ -1,61 +1,57 @@
 //! What is done to the stores whose crashes are shown: one workload for each thing that an engine does.
 
-use crate::crash_support::history::{Begin, Setting, Step, Workload, batch, set};
+use crate::crash_support::history::{Begin, CLOSING, STORE_ID, Setting, Step, Workload, batch, load, set};
 use crate::crash_support::lives::replay;
-use kvs::engine;
-use kvs::engine::bitcask::options::BitcaskOptions;
-use kvs::engine::bitcask::segment::{Entry, Origin, Scratch};
+use crate::fault_support::engine::Engine;
+use kvs::engine::claim::FIRST_LOG;
+use kvs::engine::kind::EngineKind;
 use kvs::engine::options::Durability::{self, Always, Os};
-use kvs::record::frame::{self, Header, Part};
 use kvs::vfs::memory::image::Image;
-use kvs::vfs::memory::recording::Op;
-
-/// Never merges by itself.
-fn unmerged() -> BitcaskOptions {
-    BitcaskOptions { merge_garbage_ratio: 1.0, ..BitcaskOptions::tiny() }
-}
-
-/// A workload on a store that is there and empty.
-fn on(name: &str, options: BitcaskOptions, steps: Vec<Step>) -> Workload {
-    let workload = Workload::new(name, steps);
-    let setting = Setting { options, ..workload.setting };
-    Workload { setting, ..workload }
-}
+use kvs::vfs::memory::recording::{Mark, Op};
+use kvs::worker::Schedule;
 
 /// All of them but the random ones.
-pub(crate) fn fixed() -> Vec<Workload> {
-    vec![
-        creation(),
-        singles(),
-        singles_durable(),
-        batches(),
-        pages(),
-        rotation(),
-        merge_behind(),
-        compact(),
-        compact_without_hints(),
-        partial_merge(),
-        reopening(),
-        reserving(),
-        manifest_replaced(),
-        checkpoint(),
-        torn_tail(),
-        torn_edit(),
-        deleted_between_merges(),
-        values_that_look_like_records(),
-    ]
+pub(crate) fn fixed(engine: &Engine) -> Vec<Workload> {
+    let both = [
+        creation,
+        singles,
+        singles_durable,
+        batches,
+        pages,
+        rotation,
+        merge_behind,
+        compact,
+        reopening,
+        reserving,
+        manifest_replaced,
+        checkpoint,
+        torn_tail,
+        torn_edit,
+        deleted_between_merges,
+        values_that_look_like_records,
+        flushes,
+        loads,
+        ranges,
+        snapshots,
+    ];
+    let own: &[fn(&Engine) -> Workload] = match engine.kind {
+        EngineKind::Bitcask => &[compact_without_hints, partial_merge],
+        EngineKind::Lsm => &[levels, several_logs, unsynced],
+        EngineKind::Memory => unreachable!("it has no files"),
+    };
+    both.iter().chain(own).map(|workload| workload(engine)).collect()
 }
 
 /// The very first opening, three directories deep.
-pub(crate) fn creation() -> Workload {
+pub(crate) fn creation(engine: &Engine) -> Workload {
     let steps = vec![set("a", 20, Always), set("b", 20, Os), Step::Reopen, set("a", 30, Always)];
-    let workload = Workload::new("creation", steps);
+    let workload = Workload::new("creation", engine, steps);
     let setting = Setting { path: "/a/b/c", ..workload.setting };
     Workload { setting, begin: Begin::Nothing, ..workload }
 }
 
 /// Single changes of each kind and durability.
-pub(crate) fn singles() -> Workload {
+pub(crate) fn singles(engine: &Engine) -> Workload {
     let mut steps = Vec::new();
     for n in 0..12 {
         let durability = if n % 4 == 3 { Always } else { Os };
@@ -72,18 +68,18 @@ pub(crate) fn singles() -> Workload {
         Step::Swap(b"new".into(), Some(b"".into())),
         set("k4", 9, Always),
     ]);
-    on("singles", unmerged(), steps)
+    Workload::new("singles", &engine.unmerged(), steps)
 }
 
 /// As [`singles`], in a store that syncs each write.
-pub(crate) fn singles_durable() -> Workload {
-    let workload = singles();
+pub(crate) fn singles_durable(engine: &Engine) -> Workload {
+    let workload = singles(engine);
     let setting = Setting { durability: Always, ..workload.setting };
     Workload { name: "singles, durable".into(), setting, ..workload }
 }
 
 /// Batches of 1, 2 and 100 members, from a byte to three blocks, and larger than a segment.
-pub(crate) fn batches() -> Workload {
+pub(crate) fn batches(engine: &Engine) -> Workload {
     let hundred = |len: usize| -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
         (0..100).map(|n| (format!("h{n:02}").into_bytes(), Some(vec![b'v'; len]))).collect()
     };
@@ -98,12 +94,12 @@ pub(crate) fn batches() -> Workload {
         batch(&[], Os),
         batch(&[("a", Some(5)), ("big", None)], Always),
     ];
-    on("batches", unmerged(), steps)
+    Workload::new("batches", &engine.unmerged(), steps)
 }
 
 /// Records of several pages, of which a later one may be on the device without an earlier one.
-pub(crate) fn pages() -> Workload {
-    let options = BitcaskOptions { segment_bytes: 64 << 10, ..unmerged() };
+pub(crate) fn pages(engine: &Engine) -> Workload {
+    let engine = engine.unmerged().with_log_bytes(64 << 10);
     let steps = vec![
         set("a", 9000, Os),
         set("b", 4096, Os),
@@ -113,27 +109,27 @@ pub(crate) fn pages() -> Workload {
         batch(&[("e", Some(5000)), ("f", Some(5000)), ("a", None)], Os),
         set("g", 10, Os),
     ];
-    on("pages", options, steps)
+    Workload::new("pages", &engine, steps)
 }
 
 /// Segments that fill up, with writes of both kinds.
-pub(crate) fn rotation() -> Workload {
+pub(crate) fn rotation(engine: &Engine) -> Workload {
     let durability = |n| if n % 7 == 3 { Always } else { Os };
     let steps = (0..26).map(|n| set(&format!("k{n}"), 650, durability(n))).collect();
-    on("rotation", unmerged(), steps)
+    Workload::new("rotation", &engine.unmerged(), steps)
 }
 
 /// Few keys that are overwritten, so that merges run behind.
-pub(crate) fn merge_behind() -> Workload {
+pub(crate) fn merge_behind(engine: &Engine) -> Workload {
     let durability = |n| if n % 7 == 6 { Always } else { Os };
     let mut steps: Vec<_> = (0..36).map(|n| set(&format!("k{}", n % 5), 600 + n, durability(n))).collect();
     steps.push(Step::Remove(b"k1".into()));
     steps.extend((0..8).map(|n| set(&format!("m{}", n % 2), 900, Os)));
-    on("merge behind", BitcaskOptions::tiny(), steps)
+    Workload::new("merge behind", engine, steps)
 }
 
 /// Everything reclaimed on demand: tombstones dropped, keys that come back.
-pub(crate) fn compact() -> Workload {
+pub(crate) fn compact(engine: &Engine) -> Workload {
     let mut steps = Vec::new();
     for round in 0..3 {
         steps.extend((0..9).map(|n| set(&format!("k{n}"), 500 + round, Os)));
@@ -143,28 +139,28 @@ pub(crate) fn compact() -> Workload {
         steps.push(set("k0", 40, if round == 1 { Always } else { Os }));
     }
     steps.extend([Step::Reopen, batch(&[("k0", None), ("k2", None), ("k5", None)], Os), Step::Compact]);
-    on("compact", unmerged(), steps)
+    Workload::new("compact", &engine.unmerged(), steps)
 }
 
 /// Without hints, and with outputs that fill several segments.
-pub(crate) fn compact_without_hints() -> Workload {
+pub(crate) fn compact_without_hints(engine: &Engine) -> Workload {
     let mut steps: Vec<_> = (0..24).map(|n| set(&format!("k{}", n % 16), 700, Os)).collect();
     steps.extend([Step::Compact, set("k3", 10, Always), Step::Compact]);
-    on("compact without hints", BitcaskOptions { hints: false, ..unmerged() }, steps)
+    Workload::new("compact without hints", &engine.unmerged().with("hints", "false"), steps)
 }
 
 /// A merge of the newer segments alone, whose tombstones must stay: the oldest holds the values.
-pub(crate) fn partial_merge() -> Workload {
+pub(crate) fn partial_merge(engine: &Engine) -> Workload {
     let mut steps: Vec<_> = (0..5).map(|n| set(&format!("old{n}"), 700, Os)).collect();
     steps.push(Step::Remove(b"old0".into()));
     steps.extend((0..12).map(|n| set("hot", 700 + n, Os)));
     steps.extend([set("cold", 30, Always), Step::Reopen]);
     steps.extend((0..6).map(|n| set("hot", 650 + n, Os)));
-    on("partial merge", BitcaskOptions::tiny(), steps)
+    Workload::new("partial merge", engine, steps)
 }
 
 /// Closing and opening again and again, with hints for what was sealed.
-pub(crate) fn reopening() -> Workload {
+pub(crate) fn reopening(engine: &Engine) -> Workload {
     let mut steps = Vec::new();
     for round in 0..4 {
         steps.extend((0..5).map(|n| set(&format!("k{}", (n + round) % 7), 400, Os)));
@@ -173,32 +169,38 @@ pub(crate) fn reopening() -> Workload {
         steps.push(set("small", round + 1, if round == 2 { Always } else { Os }));
         steps.push(Step::Reopen);
     }
-    on("reopening", unmerged(), steps)
+    Workload::new("reopening", &engine.unmerged(), steps)
 }
 
 /// Syncs enough for space to be reserved ahead.
-pub(crate) fn reserving() -> Workload {
+pub(crate) fn reserving(engine: &Engine) -> Workload {
     let mut steps: Vec<_> = (0..11).map(|n| set(&format!("k{n}"), 30, Always)).collect();
     steps.extend([set("os", 40, Os), set("os", 50, Os), set("end", 5, Always)]);
     steps.extend([set("full", 3000, Os), set("next", 900, Always)]);
-    on("reserving", unmerged(), steps)
+    Workload::new("reserving", &engine.unmerged(), steps)
 }
 
 /// So many edits that the manifest is replaced. One key is overwritten, so that merges keep the
-/// number of segments small while edits grow.
-pub(crate) fn manifest_replaced() -> Workload {
+/// number of files small while edits grow.
+pub(crate) fn manifest_replaced(engine: &Engine) -> Workload {
     let overwrite = |from: usize, to: usize| (from..to).map(|n| set("k", 3000 + n, Os));
-    let workload = on("manifest replaced", BitcaskOptions::tiny(), Vec::new());
-    let mut steps: Vec<_> = overwrite(EDITS, EDITS + 5).collect();
+    let workload = Workload::new("manifest replaced", engine, Vec::new());
+    let begins = overwrites_before_a_replacement(&workload, overwrite(0, 300).collect()) - 2;
+    let mut steps: Vec<_> = overwrite(begins, begins + 5).collect();
     steps.insert(3, set("other", 5, Always));
-    Workload { begin: Begin::Prepared(overwrite(0, EDITS).collect()), steps, ..workload }
+    Workload { begin: Begin::Prepared(overwrite(0, begins).collect()), steps, ..workload }
 }
 
-/// Overwrites after which the next few edits replace the manifest.
-const EDITS: usize = 103;
+/// How many of these steps are made before one replaces the manifest.
+fn overwrites_before_a_replacement(workload: &Workload, steps: Vec<Step>) -> usize {
+    let history = Workload { steps, ..workload.clone() }.record();
+    let ops = history.recording.ops();
+    let replaced = ops.iter().position(|op| matches!(op, Op::Rename { .. })).unwrap();
+    ops[..replaced].iter().filter(|op| matches!(op, Op::Mark(Mark::Handed(_)))).count()
+}
 
 /// A second store, equal to the first.
-pub(crate) fn checkpoint() -> Workload {
+pub(crate) fn checkpoint(engine: &Engine) -> Workload {
     let mut steps: Vec<_> = (0..12).map(|n| set(&format!("k{}", n % 8), 600, Os)).collect();
     steps.extend([
         Step::Checkpoint("/backups/monday"),
@@ -208,32 +210,35 @@ pub(crate) fn checkpoint() -> Workload {
         Step::Checkpoint("/backups/tuesday"),
         set("k3", 10, Always),
     ]);
-    on("checkpoint", unmerged(), steps)
+    Workload::new("checkpoint", &engine.unmerged(), steps)
 }
 
 /// Goes on behind a tail of which a later record is there and an earlier one is not. The first new
 /// record has exactly the length of the one that is not there: it says in two bytes how much is durable,
 /// and its value is so much shorter.
-pub(crate) fn torn_tail() -> Workload {
+pub(crate) fn torn_tail(engine: &Engine) -> Workload {
     let steps = vec![set("n", 98, Os), set("m", 100, Os), set("k", 7, Always), Step::Reopen, set("n", 3, Os)];
-    Workload { begin: Begin::Crashed(hole_before_a_record()), ..on("torn tail", unmerged(), steps) }
+    let begin = Begin::Crashed(hole_before_a_record(engine));
+    Workload { begin, ..Workload::new("torn tail", &engine.unmerged(), steps) }
 }
 
 /// Three records, of which the second is zeros.
-pub(crate) fn hole_before_a_record() -> Image {
+pub(crate) fn hole_before_a_record(engine: &Engine) -> Image {
     let steps = ["a", "b", "c"].map(|key| set(key, 100, Os)).to_vec();
-    let history = on("", unmerged(), steps).record();
+    let history = Workload::new("", &engine.unmerged(), steps).record();
     let ops = history.recording.ops();
     let writes: Vec<usize> = (0..ops.len()).filter(|&at| matches!(ops[at], Op::Append { .. })).collect();
     let mut image = replay(&history.recording, &ops[..=writes[2]]).image();
-    let Op::Append { offset, bytes, .. } = &ops[writes[1]] else { unreachable!("chosen so") };
-    image.edit("/s/000001.seg")[*offset as usize..][..bytes.len()].fill(0);
+    let Op::Append { file, offset, bytes } = &ops[writes[1]] else { unreachable!("chosen so") };
+    let log = history.recording.first_name(*file).unwrap();
+    image.edit(log)[*offset as usize..][..bytes.len()].fill(0);
     image
 }
 
 /// Goes on with a manifest whose last edit is cut.
-pub(crate) fn torn_edit() -> Workload {
-    let history = on("", unmerged(), (0..7).map(|n| set(&format!("k{n}"), 700, Os)).collect()).record();
+pub(crate) fn torn_edit(engine: &Engine) -> Workload {
+    let steps = (0..7).map(|n| set(&format!("k{n}"), 700, Os)).collect();
+    let history = Workload::new("", &engine.unmerged(), steps).record();
     let ops = history.recording.ops();
     let is_edit = |op: &Op| matches!(op, Op::Append { file, .. } if history.recording.first_name(*file).is_some_and(|name| name.ends_with("MANIFEST")));
     let edit = ops.iter().position(is_edit).unwrap();
@@ -241,41 +246,134 @@ pub(crate) fn torn_edit() -> Workload {
     let len = image.get("/s/MANIFEST").unwrap().len();
     image.cut("/s/MANIFEST", len - 20);
     let steps = (0..12).map(|n| set(&format!("n{n}"), 700, if n % 5 == 4 { Always } else { Os })).collect();
-    Workload { begin: Begin::Crashed(image), ..on("torn edit", unmerged(), steps) }
+    Workload { begin: Begin::Crashed(image), ..Workload::new("torn edit", &engine.unmerged(), steps) }
 }
 
 /// Set, merged, deleted, merged: what is deleted must stay so, and what comes back must be new.
-pub(crate) fn deleted_between_merges() -> Workload {
+pub(crate) fn deleted_between_merges(engine: &Engine) -> Workload {
     let mut steps = vec![set("k", 700, Os), set("other", 700, Os), set("k", 600, Os), Step::Compact];
     steps.extend([Step::Remove(b"k".into()), set("other", 10, Os), Step::Compact, Step::Reopen]);
     steps.extend([set("k", 30, Os), Step::Compact, Step::Swap(b"k".into(), None), Step::Compact]);
-    on("deleted between merges", unmerged(), steps)
+    Workload::new("deleted between merges", &engine.unmerged(), steps)
 }
 
 /// Values that hold a log: its header, and records that would be valid just where they stand.
-pub(crate) fn values_that_look_like_records() -> Workload {
+pub(crate) fn values_that_look_like_records(engine: &Engine) -> Workload {
     let steps = vec![
-        Step::Write(vec![(b"a".into(), Some(a_log(32, 3000)))], Os),
-        Step::Write(vec![(b"b".into(), Some(a_log(32 + 3000, 9000)))], Os),
+        Step::Write(vec![(b"a".into(), Some(a_log(engine, 32, 3000)))], Os),
+        Step::Write(vec![(b"b".into(), Some(a_log(engine, 32 + 3000, 9000)))], Os),
         set("c", 10, Os),
         Step::Write(
-            vec![(b"d".into(), Some(a_log(32 + 12_000, 600))), (b"e".into(), Some(a_log(0, 99)))],
+            vec![
+                (b"d".into(), Some(a_log(engine, 32 + 12_000, 600))),
+                (b"e".into(), Some(a_log(engine, 0, 99))),
+            ],
             Always,
         ),
     ];
-    on("values that look like records", BitcaskOptions { segment_bytes: 64 << 10, ..unmerged() }, steps)
+    Workload::new("values that look like records", &engine.unmerged().with_log_bytes(64 << 10), steps)
 }
 
-/// `len` bytes of a log that is called as the first segment of a store here, from about `offset` on:
+/// What is in memory or in the log goes to files that do not change, again and again.
+pub(crate) fn flushes(engine: &Engine) -> Workload {
+    let mut steps = Vec::new();
+    for round in 0..5 {
+        steps.extend((0..4).map(|n| set(&format!("k{}", (n + round) % 6), 90 * n + 10, Os)));
+        steps.push(batch(&[("k1", None), ("b", Some(round)), ("k0", Some(300))], Os));
+        steps.push(Step::Flush);
+    }
+    steps.extend([Step::Flush, set("k2", 5, Always), Step::Flush, Step::Reopen, Step::Flush]);
+    Workload::new("flushes", &engine.unmerged(), steps)
+}
+
+/// Sorted pairs among writes: beside all others, on top of some, between some.
+pub(crate) fn loads(engine: &Engine) -> Workload {
+    let steps = vec![
+        load(&[("a", 700), ("b", 900), ("c", 1200)]),
+        set("m", 300, Os),
+        set("b", 30, Os),
+        load(&[("b", 5), ("c", 600), ("d", 2000), ("e", 900)]),
+        Step::Remove(b"c".into()),
+        load(&[]),
+        load(&[("x", 10)]),
+        set("x", 20, Os),
+        Step::Compact,
+        load(&[("bb", 800), ("m", 900), ("z", 10)]),
+        set("z", 9, Always),
+    ];
+    Workload::new("loads", engine, steps)
+}
+
+/// Compactions of some keys only.
+pub(crate) fn ranges(engine: &Engine) -> Workload {
+    let mut steps: Vec<_> = (0..20).map(|n| set(&format!("k{n:02}"), 500, Os)).collect();
+    steps.extend((4..9).map(|n| Step::Remove(format!("k{n:02}").into_bytes())));
+    steps.push(Step::CompactRange("k03", "k07"));
+    steps.extend((0..8).map(|n| set(&format!("k{:02}", 2 * n), 400 + n, if n == 5 { Always } else { Os })));
+    steps.extend([Step::CompactRange("k08", "k12"), Step::CompactRange("x", "z"), set("k05", 40, Os)]);
+    Workload::new("ranges", engine, steps)
+}
+
+/// Snapshots that are held while what they see is replaced, and rewritten.
+pub(crate) fn snapshots(engine: &Engine) -> Workload {
+    let overwrite = |round: usize| (0..5).map(move |n| set(&format!("k{n}"), 300 + 40 * round, Os));
+    let mut steps: Vec<_> = overwrite(0).collect();
+    for round in 1..4 {
+        steps.push(Step::Hold);
+        steps.extend(overwrite(round));
+        steps.push(Step::Remove(format!("k{round}").into_bytes()));
+        steps.push(if round == 2 { Step::Compact } else { Step::Flush });
+    }
+    steps.extend([
+        Step::Release,
+        Step::Compact,
+        Step::Release,
+        set("k0", 10, Always),
+        Step::Release,
+        Step::Compact,
+    ]);
+    Workload::new("snapshots", engine, steps)
+}
+
+/// So much in tiny tables that it goes down through several levels.
+pub(crate) fn levels(engine: &Engine) -> Workload {
+    let key = |n: usize| format!("k{:02}", n * 17 % 41);
+    let fill = |from: usize, to: usize| (from..to).map(move |n| set(&key(n), 350 + n, Os));
+    let mut steps: Vec<_> = fill(90, 130).collect();
+    steps.insert(7, Step::Remove(key(3).into_bytes()));
+    steps.insert(21, batch(&[("k00", None), ("k01", None), ("k40", Some(3))], Always));
+    Workload { begin: Begin::Prepared(fill(0, 90).collect()), ..Workload::new("levels", engine, steps) }
+}
+
+/// Goes on with several logs that nobody had flushed.
+pub(crate) fn several_logs(engine: &Engine) -> Workload {
+    let workload = Workload::new("several logs", engine, Vec::new());
+    let setting = Setting { schedule: Schedule::Manual, ..workload.setting.clone() };
+    let steps = (0..22).map(|n| set(&format!("k{}", n % 8), 650 + n, Os)).collect();
+    let history = Workload { setting, steps, ..workload.clone() }.record();
+    let closing = |op: &Op| matches!(op, Op::Mark(Mark::Note(note)) if note == CLOSING);
+    let killed = history.recording.ops().iter().rposition(closing).unwrap();
+    let image = replay(&history.recording, &history.recording.ops()[..killed]).image();
+    assert!(image.files.keys().filter(|path| engine.is_log(path)).count() >= 4);
+    let steps = vec![set("k3", 10, Os), set("new", 900, Always), Step::Remove(b"k4".into()), Step::Reopen];
+    Workload { begin: Begin::Crashed(image), steps, ..workload }
+}
+
+/// Much that the device may have or not, in any order.
+pub(crate) fn unsynced(engine: &Engine) -> Workload {
+    let mut steps: Vec<_> = (0..24).map(|n| set(&format!("k{}", n % 7), 20 + 70 * (n % 5), Os)).collect();
+    steps.insert(9, Step::Remove(b"k1".into()));
+    steps.insert(17, batch(&[("k2", None), ("k3", Some(5000)), ("k4", Some(1))], Os));
+    Workload::new("unsynced", &engine.with_log_bytes(64 << 10), steps)
+}
+
+/// `len` bytes of a log that is called as the first log of a store here, from about `offset` on:
 /// records for each place that they could come to stand at.
-fn a_log(offset: u64, len: usize) -> Vec<u8> {
-    let header = Header { store_id: Setting::default().store_id, number: 1, kind: Origin::Log.log_kind() };
-    let mut bytes = header.encode().to_vec();
-    let entry = Entry { seqno: 1000, op: engine::batch::Op::Set(b"evil", b"") };
-    let (mut scratch, mut at) = (Scratch::default(), offset);
+fn a_log(engine: &Engine, offset: u64, len: usize) -> Vec<u8> {
+    let header = engine.log_header(STORE_ID, FIRST_LOG);
+    let (mut bytes, mut at) = (header.encode().to_vec(), offset);
     while bytes.len() < len {
-        let (kind, pieces) = entry.encode(&mut scratch);
-        frame::encode(&mut bytes, header.salt(), at, (kind, Part::Full), None, &pieces);
+        engine.put_record(&mut bytes, &header, at, 1000, b"evil");
         at += 1;
     }
     bytes.truncate(len);
@@ -283,17 +381,24 @@ fn a_log(offset: u64, len: usize) -> Vec<u8> {
 }
 
 /// Anything, from a seed.
-pub(crate) fn random(seed: u64) -> Workload {
+pub(crate) fn random(engine: &Engine, seed: u64) -> Workload {
     let mut random = Random(seed);
-    let options = BitcaskOptions {
-        segment_bytes: [4 << 10, 4 << 10, 8 << 10][random.below(3)],
-        merge_garbage_ratio: [0.3, 0.5, 1.0][random.below(3)],
-        hints: random.below(4) > 0,
-        ..BitcaskOptions::tiny()
+    let engine = match engine.kind {
+        EngineKind::Bitcask => engine
+            .with("segment_bytes", ["4KiB", "4KiB", "8KiB"][random.below(3)])
+            .with("merge_garbage_ratio", ["0.3", "0.5", "1"][random.below(3)])
+            .with("hints", ["false", "true", "true", "true"][random.below(4)]),
+        EngineKind::Lsm => engine
+            .with("memtable_bytes", ["4KiB", "4KiB", "8KiB"][random.below(3)])
+            .with("level0_tables", ["1", "2", "6"][random.below(3)])
+            .with("table_bytes", ["1KiB", "2KiB", "64KiB"][random.below(3)])
+            .with("level_bytes", ["1KiB", "8KiB", "64KiB"][random.below(3)])
+            .with("compression", ["none", "lz4", "zstd"][random.below(3)]),
+        EngineKind::Memory => unreachable!("it has no files"),
     };
     let durability = [Os, Os, Always][random.below(3)];
     let steps = (0..40).map(|_| random_step(&mut random)).collect();
-    let workload = on(&format!("random {seed}"), options, steps);
+    let workload = Workload::new(&format!("random {seed}"), &engine, steps);
     let begin = if random.below(8) == 0 { Begin::Nothing } else { workload.begin.clone() };
     Workload { setting: Setting { durability, ..workload.setting.clone() }, begin, ..workload }
 }
@@ -302,7 +407,11 @@ fn random_step(random: &mut Random) -> Step {
     let key = |random: &mut Random| format!("k{}", random.below(9));
     let len = |random: &mut Random| [3, 60, 500, 900, 1500, 5000][random.below(6)];
     let durability = |random: &mut Random| -> Durability { [Os, Os, Os, Always][random.below(4)] };
-    match random.below(20) {
+    match random.below(24) {
+        20 => Step::Flush,
+        21 => load(&[("k1", len(random)), ("k4", len(random)), ("m", len(random))]),
+        22 => Step::CompactRange("k2", "k6"),
+        23 => Step::Hold,
         0..10 => set(&key(random), len(random), durability(random)),
         10..12 => Step::Remove(key(random).into()),
         12 => Step::Swap(key(random).into(), (random.below(3) > 0).then(|| vec![b's'; len(random)])),

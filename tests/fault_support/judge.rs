@@ -1,11 +1,12 @@
 //! The judge of damaged stores: an answer is right, or it is an error that names file and offset.
 
 use crate::fault_support::alloc;
+use crate::fault_support::engine::Engine;
 use crate::fault_support::real;
 use crate::fault_support::store::{DIR, Model, open, open_at};
+use kvs::engine::KvsRead;
 use kvs::engine::options::Access;
 use kvs::engine::range::KeyRange;
-use kvs::engine::{KvsEngine, KvsRead};
 use kvs::error::Error;
 use kvs::vfs::memory::image::Image;
 use kvs::vfs::memory::{Record, SimDisk};
@@ -40,6 +41,8 @@ impl fmt::Display for Tally {
 
 /// Knows what a store holds, and what one that was damaged may say.
 pub(crate) struct Judge<'a> {
+    /// Whose store it is.
+    pub(crate) engine: &'a Engine,
     /// What it holds.
     pub(crate) model: &'a Model,
     /// Keys that it does not hold, among them all that it once did.
@@ -67,14 +70,14 @@ impl Judge<'_> {
         }
     }
 
-    /// The same on the real disk, where segments are mapped.
+    /// The same on the real disk, where files are mapped.
     pub(crate) fn count_mapped(&self, tally: &mut Tally, image: &Image, what: impl Fn() -> String) {
         tally.tried += 1;
         let root = tempfile::tempdir().unwrap();
         real::write(image, root.path());
         let path = root.path().join(DIR.trim_start_matches('/'));
-        let seen = match open_at(Arc::new(OsDisk), &path, Access::Write) {
-            Ok(store) => self.ask(&store),
+        let seen = match open_at(self.engine, Arc::new(OsDisk), &path, Access::Write) {
+            Ok(store) => self.ask(&*store),
             Err(error) => place(&error).map(Some),
         };
         match seen {
@@ -107,10 +110,10 @@ impl Judge<'_> {
         let panics = catch_unwind(AssertUnwindSafe(|| {
             let disk = Arc::new(SimDisk::from_image(image, Record::Off));
             for access in [Access::Read, Access::Write, Access::Write] {
-                let Ok(store) = open(disk.clone(), access) else { continue };
-                let _ = self.ask(&store);
+                let Ok(store) = open(self.engine, disk.clone(), access) else { continue };
+                let _ = self.ask(&*store);
                 let _ = store.compact();
-                let _ = self.ask(&store);
+                let _ = self.ask(&*store);
             }
         }));
         let largest = alloc::take_largest();
@@ -123,8 +126,8 @@ impl Judge<'_> {
     /// Opens for reading, which changes nothing.
     fn look_only(&self, image: &Image) -> Result<Option<Place>, String> {
         let disk = SimDisk::from_image(image, Record::Off);
-        let seen = match open(Arc::new(disk.clone()), Access::Read) {
-            Ok(store) => self.ask(&store)?,
+        let seen = match open(self.engine, Arc::new(disk.clone()), Access::Read) {
+            Ok(store) => self.ask(&*store)?,
             Err(error) => Some(place(&error)?),
         };
         if disk.image() != *image {
@@ -136,18 +139,18 @@ impl Judge<'_> {
     /// Opens for writing, merges, closes, opens again: damage must not be covered up by that.
     fn go_on(&self, image: &Image) -> Result<Option<Place>, String> {
         let disk = Arc::new(SimDisk::from_image(image, Record::Off));
-        let store = match open(disk.clone(), Access::Write) {
+        let store = match open(self.engine, disk.clone(), Access::Write) {
             Ok(store) => store,
             Err(error) => return place(&error).map(Some),
         };
-        let mut seen = self.ask(&store)?;
+        let mut seen = self.ask(&*store)?;
         if let Err(error) = store.compact() {
             seen = seen.or(Some(place(&error)?));
         }
-        seen = self.ask(&store)?.or(seen);
+        seen = self.ask(&*store)?.or(seen);
         drop(store);
-        match open(disk, Access::Write) {
-            Ok(store) => Ok(self.ask(&store)?.or(seen)),
+        match open(self.engine, disk, Access::Write) {
+            Ok(store) => Ok(self.ask(&*store)?.or(seen)),
             Err(error) => place(&error).map(Some),
         }
     }

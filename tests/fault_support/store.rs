@@ -1,11 +1,10 @@
 //! A small store on a disk in memory, and what it holds.
 
-use kvs::engine::KvsRead;
-use kvs::engine::bitcask::Bitcask;
-use kvs::engine::bitcask::options::BitcaskOptions;
+use crate::fault_support::engine::Engine;
 use kvs::engine::event::Listener;
 use kvs::engine::options::{Access, Durability, OpenOptions};
 use kvs::engine::range::KeyRange;
+use kvs::engine::{KvsEngine, KvsRead};
 use kvs::error::Result;
 use kvs::vfs::Vfs;
 use kvs::worker::Schedule;
@@ -15,6 +14,9 @@ use std::sync::Arc;
 
 /// Where the store is.
 pub(crate) const DIR: &str = "/db";
+
+/// The id of each store.
+pub(crate) const STORE_ID: u64 = 0x5eed_cafe_f00d_1234;
 
 /// What a store should hold.
 pub(crate) type Model = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -27,18 +29,23 @@ pub(crate) fn open_options(disk: Arc<dyn Vfs>, access: Access) -> OpenOptions {
         durability: Durability::Os,
         schedule: Schedule::Inline,
         listener: Listener::default(),
-        store_id: Some(0x5eed_cafe_f00d_1234),
+        store_id: Some(STORE_ID),
     }
 }
 
-/// Opens the store in [`DIR`] with tiny segments.
-pub(crate) fn open(disk: Arc<dyn Vfs>, access: Access) -> Result<Bitcask> {
-    open_at(disk, Path::new(DIR), access)
+/// Opens the store in [`DIR`].
+pub(crate) fn open(engine: &Engine, disk: Arc<dyn Vfs>, access: Access) -> Result<Arc<dyn KvsEngine>> {
+    open_at(engine, disk, Path::new(DIR), access)
 }
 
-/// Opens the store in `path` with tiny segments.
-pub(crate) fn open_at(disk: Arc<dyn Vfs>, path: &Path, access: Access) -> Result<Bitcask> {
-    Bitcask::open(path, open_options(disk, access), BitcaskOptions::tiny())
+/// Opens the store in `path`.
+pub(crate) fn open_at(
+    engine: &Engine,
+    disk: Arc<dyn Vfs>,
+    path: &Path,
+    access: Access,
+) -> Result<Arc<dyn KvsEngine>> {
+    engine.open(path, open_options(disk, access))
 }
 
 /// All that a store holds, by a scan.

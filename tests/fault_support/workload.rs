@@ -1,14 +1,15 @@
 //! A store's life in some sixty steps, on a disk that may fail at any moment, and what must hold then.
 
 use crate::fault_support::durable::synced_only;
+use crate::fault_support::engine::Engine;
 use crate::fault_support::store::{DIR, Model, contents, open, open_options};
 use kvs::engine::batch::WriteBatch;
-use kvs::engine::bitcask::Bitcask;
-use kvs::engine::bitcask::options::BitcaskOptions;
 use kvs::engine::event::{Event, Listener};
 use kvs::engine::filename::{FileName, parse};
+use kvs::engine::kind::EngineKind;
 use kvs::engine::options::{Access, Durability, OpenOptions, WriteOptions};
-use kvs::engine::{KvsEngine, KvsRead};
+use kvs::engine::range::KeyRange;
+use kvs::engine::{KvsEngine, Pairs};
 use kvs::error::{Error, Result};
 use kvs::vfs::fault::FaultDisk;
 use kvs::vfs::memory::image::Image;
@@ -26,7 +27,11 @@ pub(crate) enum Step {
     /// Every key, and a scan.
     ReadAll,
     Sync,
+    Flush,
     Compact,
+    CompactRange(Vec<u8>, Vec<u8>),
+    /// Sorted pairs.
+    Load(Vec<(Vec<u8>, Vec<u8>)>),
     Checkpoint(&'static str),
     Reopen,
 }
@@ -58,11 +63,17 @@ pub(crate) fn steps() -> Vec<Step> {
     ]);
     steps.extend([Step::Reopen, Step::ReadAll, set(22, 5000, Always), set(0, 10, Os), Step::Compact]);
     steps.extend([Step::ReadAll, set(1, 10, Os), Step::Sync, Step::Reopen, Step::ReadAll]);
+    // Flushes, loads on top of writes and under them, a part compacted.
+    let load = |numbers: &[u32], len| Step::Load(numbers.iter().map(|i| (key(*i), vec![9; len])).collect());
+    steps.extend([set(30, 50, Os), Step::Flush, load(&[1, 21, 30, 31], 800), set(31, 20, Os)]);
+    steps.extend([Step::CompactRange(key(2), key(31)), load(&[7, 8], 10), set(8, 30, Always), Step::Flush]);
+    steps.extend([Step::ReadAll, Step::Reopen, Step::ReadAll]);
     steps
 }
 
 /// What was told and found while the steps were made.
 pub(crate) struct Run {
+    engine: Engine,
     /// The disk that fails.
     pub(crate) disk: FaultDisk,
     /// The disk below it.
@@ -71,7 +82,7 @@ pub(crate) struct Run {
     pub(crate) heard: Arc<Mutex<Vec<Event>>>,
     /// What calls have returned.
     pub(crate) errors: Vec<Error>,
-    store: Option<Bitcask>,
+    store: Option<Arc<dyn KvsEngine>>,
     /// The states that the calls asked for, from the empty store on. The last may have failed.
     asked: Vec<Model>,
     /// What readers must find.
@@ -86,9 +97,10 @@ pub(crate) struct Run {
 
 impl Run {
     /// A disk without faults, yet.
-    pub(crate) fn new() -> Run {
+    pub(crate) fn new(engine: &Engine) -> Run {
         let sim = SimDisk::new();
         Run {
+            engine: engine.clone(),
             disk: FaultDisk::new(Arc::new(sim.clone())),
             sim,
             heard: Arc::default(),
@@ -124,7 +136,7 @@ impl Run {
             _ => {}
         });
         let options = OpenOptions { listener, ..open_options(Arc::new(self.disk.clone()), Access::Create) };
-        match Bitcask::open(Path::new(DIR), options, BitcaskOptions::tiny()) {
+        match self.engine.open(Path::new(DIR), options) {
             Ok(store) => {
                 self.was_open = true;
                 self.store = Some(store);
@@ -137,7 +149,7 @@ impl Run {
     /// After opening: what is there is one of the states that it may be, and from now on *the* state.
     fn settle(&mut self) {
         let Some(store) = &self.store else { return };
-        match contents(store) {
+        match contents(&**store) {
             Ok(found) => {
                 let asked = self.asked[self.handed..].iter().rposition(|state| *state == found);
                 let asked = asked.expect("a state between what was acknowledged and what was asked for");
@@ -201,9 +213,30 @@ impl Run {
                     self.expect_poisoned();
                 }
             },
+            Step::Flush => match store.flush() {
+                Ok(()) => self.durable = self.handed,
+                Err(error) => self.errors.push(error),
+            },
             Step::Compact => {
                 let result = store.compact();
                 self.errors.extend(result.err());
+            }
+            Step::CompactRange(from, to) => {
+                let result = store.compact_range(&KeyRange::of::<&Vec<u8>>(from..to));
+                self.errors.extend(result.err());
+            }
+            Step::Load(pairs) => {
+                let mut next = self.visible.clone();
+                next.extend(pairs.iter().cloned());
+                let is_sound = || store.write(WriteBatch::new(), &WriteOptions::default()).is_ok();
+                match store.load_sorted(&mut List(pairs.iter())) {
+                    // Nothing of it is there, and the store is as sound as before.
+                    Err(error) if is_sound() => self.errors.push(error),
+                    result => {
+                        let is_durable = self.engine.kind == EngineKind::Lsm;
+                        self.written(next, result.map(|_| ()), is_durable);
+                    }
+                }
             }
             Step::Checkpoint(path) => match store.checkpoint(Path::new(path)) {
                 Ok(()) => self.copies.push((path, Some(self.visible.clone()))),
@@ -260,7 +293,7 @@ impl Run {
                 Err(error) => errors.push(error),
             }
         }
-        match contents(store) {
+        match contents(&**store) {
             Ok(found) => assert_eq!(found, self.visible),
             Err(error) => errors.push(error),
         }
@@ -271,7 +304,7 @@ impl Run {
     pub(crate) fn judge(mut self) -> Judged {
         self.disk.heal();
         if let Some(store) = &self.store {
-            assert_eq!(contents(store).unwrap(), self.visible, "reads go on");
+            assert_eq!(contents(&**store).unwrap(), self.visible, "reads go on");
             match store.stats().unwrap().poisoned {
                 Some(_) => self.expect_poisoned(),
                 None => {
@@ -285,7 +318,7 @@ impl Run {
         self.judge_image(&image, self.handed);
         self.judge_image(&synced_only(&self.sim.recording()), self.durable);
         for (path, model) in &self.copies {
-            judge_copy(&image, path, model.as_ref());
+            self.judge_copy(&image, path, model.as_ref());
         }
         let heard = self.heard.lock().unwrap().clone();
         Judged { errors: self.errors, heard }
@@ -295,27 +328,47 @@ impl Run {
     fn judge_image(&self, image: &Image, lo: usize) {
         let disk = SimDisk::from_image(image, Record::Off);
         let access = if self.was_open { Access::Write } else { Access::Create };
-        let store = open(Arc::new(disk.clone()), access).expect("what is there can be opened");
-        let mut found = contents(&store).unwrap();
+        let store = open(&self.engine, Arc::new(disk.clone()), access).expect("what is there can be opened");
+        let mut found = contents(&*store).unwrap();
         assert!(self.asked[lo..].contains(&found), "a state from {lo} to {}", self.asked.len() - 1);
         store.set(b"alive", b"yes").unwrap();
         found.insert(b"alive".to_vec(), b"yes".to_vec());
         store.compact().unwrap();
-        assert_eq!(contents(&store).unwrap(), found);
+        assert_eq!(contents(&*store).unwrap(), found);
         drop(store);
-        let store = open(Arc::new(disk.clone()), Access::Write).unwrap();
-        assert_eq!(contents(&store).unwrap(), found);
+        let store = open(&self.engine, Arc::new(disk.clone()), Access::Write).unwrap();
+        assert_eq!(contents(&*store).unwrap(), found);
         // Nothing is left over of what failed.
         let live: Vec<_> = store.stats().unwrap().files.into_iter().map(|file| file.name).collect();
         for path in disk.image().files.keys().filter(|path| path.starts_with(DIR)) {
             let name = path.file_name().unwrap().to_str().unwrap();
             match parse(name) {
-                Some(FileName::Segment(_)) => {
+                Some(FileName::Segment(_) | FileName::Wal(_) | FileName::Table(_)) => {
                     assert!(live.iter().any(|file| file == name), "{name} is left over")
                 }
                 other => assert_ne!(other, Some(FileName::Temporary), "{name} is left over"),
             }
         }
+    }
+
+    /// A checkpoint that was made is whole; one that failed is no store, or a whole one.
+    fn judge_copy(&self, image: &Image, path: &str, model: Option<&Model>) {
+        let disk = Arc::new(SimDisk::from_image(image, Record::Off));
+        match (self.engine.open(Path::new(path), open_options(disk, Access::Write)), model) {
+            (Ok(store), Some(model)) => assert_eq!(contents(&*store).unwrap(), *model),
+            (Ok(store), None) => assert!(!contents(&*store).unwrap().is_empty(), "an empty copy"),
+            (Err(error), Some(_)) => panic!("a checkpoint that was made: {error}"),
+            (Err(error), None) => assert!(matches!(error, Error::NoStore { .. }), "{error:?}"),
+        }
+    }
+}
+
+/// Pairs to load.
+struct List<'a>(std::slice::Iter<'a, (Vec<u8>, Vec<u8>)>);
+
+impl Pairs for List<'_> {
+    fn next_pair(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+        Ok(self.0.next().map(|(key, value)| (&key[..], &value[..])))
     }
 }
 
@@ -323,18 +376,6 @@ fn change(model: &mut Model, key: &[u8], value: Option<&Vec<u8>>) {
     match value {
         Some(value) => _ = model.insert(key.to_vec(), value.clone()),
         None => _ = model.remove(key),
-    }
-}
-
-/// A checkpoint that was made is whole; one that failed is no store, or a whole one.
-fn judge_copy(image: &Image, path: &str, model: Option<&Model>) {
-    let disk = Arc::new(SimDisk::from_image(image, Record::Off));
-    let options = open_options(disk, Access::Write);
-    match (Bitcask::open(Path::new(path), options, BitcaskOptions::tiny()), model) {
-        (Ok(store), Some(model)) => assert_eq!(contents(&store).unwrap(), *model),
-        (Ok(store), None) => assert!(!contents(&store).unwrap().is_empty(), "an empty copy"),
-        (Err(error), Some(_)) => panic!("a checkpoint that was made: {error}"),
-        (Err(error), None) => assert!(matches!(error, Error::NoStore { .. }), "{error:?}"),
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) enum Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dot {
     Stats,
+    Levels,
     Timing,
     Help,
     Exit,
@@ -46,6 +47,7 @@ pub(crate) fn read(text: &[u8]) -> Result<Entry, Failure> {
     }
     match text {
         b".stats" => return Ok(Entry::Dot(Dot::Stats)),
+        b".levels" => return Ok(Entry::Dot(Dot::Levels)),
         b".timing" => return Ok(Entry::Dot(Dot::Timing)),
         b".help" | b"help" | b"?" => return Ok(Entry::Dot(Dot::Help)),
         b".exit" | b".quit" | b"exit" | b"quit" => return Ok(Entry::Dot(Dot::Exit)),
@@ -66,7 +68,7 @@ pub(crate) fn read(text: &[u8]) -> Result<Entry, Failure> {
 
 /// The names of the verbs, for completion.
 pub(crate) fn verbs() -> Vec<String> {
-    let dots = [".stats", ".timing", ".help", ".exit"].map(String::from);
+    let dots = [".stats", ".levels", ".timing", ".help", ".exit"].map(String::from);
     let line = Line::command();
     line.get_subcommands().map(|verb| verb.get_name().to_string()).chain(dots).collect()
 }
@@ -80,6 +82,7 @@ pub(crate) fn help() -> String {
     }
     text + "\
 .stats       the same as stats
+.levels      the same as levels
 .timing      print how long each line takes, or stop it
 .help        this
 .exit        leave; so does Ctrl-D

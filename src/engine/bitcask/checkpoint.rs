@@ -4,40 +4,31 @@
 //! second store can share it by a hard link. It gets a manifest of its own, an empty active segment of
 //! its own, and last its identity file: the same store id, since checksums are salted with it.
 
-use crate::engine::bitcask::segment::{Origin, Segment, SegmentMeta, SegmentState, Shelf};
+use crate::engine::bitcask::create::begin_segment;
+use crate::engine::bitcask::index::Index;
+use crate::engine::bitcask::segment::{Segment, Shelf};
 use crate::engine::filename;
 use crate::engine::identity::Identity;
 use crate::engine::manifest::Manifest;
-use crate::error::{Error, Result};
-use crate::record::writer::LogWriter;
+use crate::error::Result;
 use crate::vfs::dir::Dir;
 use crate::vfs::{Cause, LockMode};
-use std::path::Path;
-use std::sync::Arc;
 
-/// Makes sure that `dest` can become a store: it is missing, or empty. Makes the directory.
-pub(super) fn prepare(shelf: &Shelf, dest: &Path) -> Result<Dir> {
-    let dir = shelf.dir.sibling(dest);
-    if dir.list()?.is_some_and(|entries| !entries.is_empty()) {
-        return Err(Error::invalid(format!("{}: not empty; name a new directory", dest.display())));
-    }
-    dir.create_all()?;
-    Ok(dir)
-}
-
-/// Makes a store in `dir` of these sealed segments, which the caller keeps from going away. It gets
-/// the first store's `identity`.
+/// Makes a store in `dir` of the sealed segments that hold only writes before `next_seqno`; the caller
+/// keeps merges out. It gets the first store's `identity`, and an active segment of this number.
 pub(super) fn write(
     shelf: &Shelf,
     dir: &Dir,
-    sealed: &[Arc<Segment>],
+    index: &Index,
     number: u64,
     next_seqno: u64,
     identity: &Identity,
 ) -> Result<()> {
     let _lock = dir.lock(LockMode::Exclusive)?;
     let mut live = Vec::new();
-    for segment in sealed {
+    // None of them is active, and those that were begun since hold nothing that belongs here.
+    let is_older = |segment: &Segment| segment.sealed().is_some_and(|sealed| sealed.last_seqno < next_seqno);
+    for segment in index.view.load().by_age().iter().filter(|segment| is_older(segment)) {
         let name = filename::segment(segment.number);
         shelf.dir.link_or_copy(&name, segment.len(), dir)?;
         // There may be none, and it is never needed. Copied, since hints are written in place.
@@ -47,11 +38,7 @@ pub(super) fn write(
         }
         live.push((segment.number, segment.meta()));
     }
-    let state = SegmentState::Active { durable: 0 };
-    let meta = SegmentMeta { origin: Origin::Log, first_seqno: next_seqno, state };
-    let header = meta.header(shelf.store_id, number);
-    let log = LogWriter::create(dir, &filename::segment(number), header, Cause::Checkpoint)?;
-    log.file().sync()?;
+    let (_, meta) = begin_segment(dir, shelf.store_id, number, next_seqno, Cause::Checkpoint)?;
     live.push((number, meta));
     // Making the manifest syncs the directory, and with it the names of all segments.
     Manifest::create(dir, shelf.store_id, live)?.close()?;

@@ -1,58 +1,49 @@
-//! Making an empty store, and when that must not be done.
+//! Making an empty store, and beginning a segment.
 
-use crate::engine::bitcask::segment::{Origin, SegmentMeta, SegmentState};
-use crate::engine::filename::{self, FileName, MANIFEST};
+use crate::engine::bitcask::segment::{Origin, Segment, SegmentMeta, SegmentState, Shelf};
+use crate::engine::claim::FIRST_LOG;
+use crate::engine::filename;
 use crate::engine::identity::Identity;
-use crate::engine::manifest::{self, Manifest};
-use crate::error::{Error, Result};
-use crate::record::frame::{HEADER_LEN, Header};
+use crate::engine::manifest::Manifest;
+use crate::error::Result;
 use crate::record::writer::LogWriter;
 use crate::vfs::Cause;
 use crate::vfs::dir::Dir;
+use std::sync::Arc;
 
-/// Makes an empty store. The identity file comes last: until it is there, the next attempt begins
-/// again.
-pub fn create(dir: &Dir, engine: &str, store_id: Option<u64>) -> Result<Identity> {
-    may_create(dir)?;
-    let identity = Identity::new(engine, store_id);
-    let state = SegmentState::Active { durable: 0 };
-    let meta = SegmentMeta { origin: Origin::Log, first_seqno: 1, state };
-    let header = meta.header(identity.store_id, FIRST_SEGMENT);
-    let log = LogWriter::create(dir, &filename::segment(FIRST_SEGMENT), header, Cause::Log)?;
-    log.file().sync()?;
+/// Makes the files of an empty store but for its identity: a segment, and a manifest that names it.
+pub fn create(dir: &Dir, identity: &Identity) -> Result<()> {
+    let (_, meta) = begin_segment(dir, identity.store_id, FIRST_LOG, 1, Cause::Log)?;
     // Making the manifest syncs the directory, and with it the segment's name.
-    Manifest::create(dir, identity.store_id, vec![(FIRST_SEGMENT, meta)])?;
-    identity.install(dir)?;
-    Ok(identity)
-}
-
-/// Whether a directory without an identity file may become a store: nothing in it is ours that could
-/// hold data. A half-made store is; somebody's store whose identity file was lost is not.
-pub fn may_create(dir: &Dir) -> Result<()> {
-    for entry in dir.list()?.unwrap_or_default() {
-        let data = match filename::parse(&entry.name) {
-            // A half-made store has one segment with at most its header in it.
-            Some(FileName::Segment(number)) => number != FIRST_SEGMENT || entry.len > HEADER_LEN,
-            Some(FileName::Wal(_) | FileName::Table(_) | FileName::Hint(_)) => true,
-            // Written by our creation, or by another program; ours begins with our header.
-            Some(FileName::Manifest) => !is_our_manifest(dir, entry.len)?,
-            _ => false,
-        };
-        if data {
-            let reason = "it looks like a store's file, but the directory has no identity file (ENGINE); \
-                          use an empty directory, or kvs repair";
-            return Err(Error::corruption(&dir.join(&entry.name), 0, reason));
-        }
-    }
+    Manifest::create(dir, identity.store_id, vec![(FIRST_LOG, meta)])?;
     Ok(())
 }
 
-/// The number of a new store's first segment.
-pub const FIRST_SEGMENT: u64 = 1;
+/// Makes an empty segment for writers. Its header is durable, but its name is not yet.
+pub fn begin_segment(
+    dir: &Dir,
+    store_id: u64,
+    number: u64,
+    first_seqno: u64,
+    cause: Cause,
+) -> Result<(LogWriter, SegmentMeta)> {
+    let state = SegmentState::Active { durable: 0 };
+    let meta = SegmentMeta { origin: Origin::Log, first_seqno, state };
+    let log = LogWriter::create(dir, &filename::segment(number), meta.header(store_id, number), cause)?;
+    log.file().sync()?;
+    Ok((log, meta))
+}
 
-fn is_our_manifest(dir: &Dir, len: u64) -> Result<bool> {
-    let file = dir.open(MANIFEST, Cause::Recovery)?;
-    let mut head = vec![0; len.min(HEADER_LEN) as usize];
-    file.read_exact_at(&mut head, 0)?;
-    Ok(Header::decode(&head).is_some_and(|header| header.kind == manifest::LOG_KIND && header.number == 1))
+/// Makes an empty segment that is about to become the active one, durably; no edit names it yet.
+pub(super) fn begin_active(
+    shelf: &Arc<Shelf>,
+    number: u64,
+    first_seqno: u64,
+    capacity: u64,
+) -> Result<(LogWriter, Arc<Segment>)> {
+    let begin = || begin_segment(&shelf.dir, shelf.store_id, number, first_seqno, Cause::Log);
+    let (log, meta) = shelf.with_descriptor(begin)?;
+    shelf.dir.sync()?;
+    let segment = Segment::active(shelf.clone(), number, &meta, log.file().clone(), capacity);
+    Ok((log, Arc::new(segment)))
 }

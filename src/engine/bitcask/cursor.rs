@@ -7,6 +7,7 @@
 use crate::engine::bitcask::history::Was;
 use crate::engine::bitcask::index::Index;
 use crate::engine::bitcask::keydir::{Page, Place};
+use crate::engine::bitcask::segment::Segment;
 use crate::engine::range::{Direction, KeyRange};
 use crate::engine::value::Value;
 use crate::engine::{Cursor, KvsRead};
@@ -34,6 +35,11 @@ impl Past {
     /// The present, from now on.
     pub fn hold(index: &Arc<Index>) -> Past {
         Past { index: index.clone(), moment: index.history.hold() }
+    }
+
+    /// The sequence number of the newest write that is seen.
+    pub fn moment(&self) -> u64 {
+        self.moment
     }
 }
 
@@ -198,17 +204,23 @@ impl<'a> BitcaskCursor<'a> {
 
     fn read(&mut self) -> Result<Value> {
         self.touch_ahead();
+        self.find(|segment, place, key| segment.read(place, key))
+    }
+
+    /// Calls `see` with the place of the value that it stands on, its segment and its key. Panics if
+    /// the cursor is not valid.
+    pub fn find<T>(&self, see: impl FnOnce(&Arc<Segment>, Place, &[u8]) -> T) -> T {
         let (item, key) = (&self.row.items[self.at], self.row.key(self.at));
         let past = self.pinned.past();
         if let Some(was) = &item.was {
-            return was.segment.read(was.place, key);
+            return see(&was.segment, was.place, key);
         }
         if let Some(segment) = past.index.view.load().find(item.place.segment) {
-            return segment.read(item.place, key);
+            return see(segment, item.place, key);
         }
         // A merge has moved it since the page was made.
-        let moved = past.index.get_at(past.moment, key)?;
-        Ok(moved.expect("a key that was there at this moment is there at this moment"))
+        let moved = past.index.find_at(past.moment, key, |segment, place| see(segment, place, key));
+        moved.expect("a key that was there at this moment is there at this moment")
     }
 
     /// The next values lie at places that have nothing to do with each other. Asking for all of them

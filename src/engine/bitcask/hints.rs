@@ -7,11 +7,11 @@ use crate::engine::batch::Op;
 use crate::engine::bitcask::hint::{HintBuilder, HintEntry};
 use crate::engine::bitcask::index::Index;
 use crate::engine::bitcask::keydir::{Keydir, Place};
-use crate::engine::bitcask::segment::{Entry, Segment, Shelf};
+use crate::engine::bitcask::replay::replay;
+use crate::engine::bitcask::segment::{Segment, Shelf};
 use crate::engine::event::Event;
 use crate::engine::filename;
 use crate::error::Result;
-use crate::record::reader::LogReader;
 use crate::vfs::Cause;
 
 /// Writes the hints that are missing or were of no use. Everything that was written must be durable.
@@ -22,7 +22,7 @@ pub fn write_missing(shelf: &Shelf, index: &Index) -> Result<()> {
         let name = filename::hint(segment.number);
         let is_missing = !entries.iter().any(|entry| entry.name == name) || segment.is_hint_refused();
         let Some(sealed) = segment.sealed().filter(|_| is_missing) else { continue };
-        let hint = collect(shelf, &index.keydir, segment, sealed.len)
+        let hint = collect(shelf, &index.keydir, segment)
             .and_then(|hint| hint.write(&shelf.dir, shelf.store_id, segment.number, sealed));
         if let Err(error) = hint {
             // The next opening reads the segment itself, and finds the damage if there is any.
@@ -33,25 +33,20 @@ pub fn write_missing(shelf: &Shelf, index: &Index) -> Result<()> {
 }
 
 /// The hint of a segment: what the keydir still points to, and tombstones of keys that are not there.
-fn collect(shelf: &Shelf, keydir: &Keydir, segment: &Segment, len: u64) -> Result<HintBuilder> {
-    let file = shelf.dir.open(&filename::segment(segment.number), Cause::Hint)?;
-    if shelf.mmap {
-        file.map(len);
-    }
-    let mut reader = LogReader::open(&file, len, segment.header())?;
+fn collect(shelf: &Shelf, keydir: &Keydir, segment: &Segment) -> Result<HintBuilder> {
     let mut hint = HintBuilder::default();
-    while let Some((offset, record)) = reader.next_record()? {
-        let Some(entry) = Entry::decode(&record) else { continue };
-        let (key, len) = (entry.op.key(), record.len as u32);
-        let place = Place { segment: segment.number as u32, offset: offset as u32, len };
+    replay(shelf, segment, Cause::Hint, |entry, place| {
+        let key = entry.op.key();
         let is_tombstone = matches!(entry.op, Op::Remove(_));
         let is_needed = match keydir.get(key) {
             Some(current) => current == place,
             None => is_tombstone,
         };
         if is_needed {
-            hint.add(keydir.shard_of(key), HintEntry { key, offset: place.offset, len, is_tombstone });
+            let Place { offset, len, .. } = place;
+            hint.add(keydir.shard_of(key), HintEntry { key, offset, len, is_tombstone });
         }
-    }
-    reader.damage().map_or(Ok(hint), Err)
+        Ok(())
+    })?;
+    Ok(hint)
 }

@@ -158,6 +158,18 @@ fn check_leftover(shelf: &Shelf, number: u64, next_number: u64) -> Result<()> {
     }
 }
 
+/// Removes what is left over from a crash. What can not be removed now is harmless, and tried again
+/// next time.
+pub fn remove_leftovers(shelf: &Shelf, leftovers: &[String]) {
+    for name in leftovers {
+        let path = shelf.dir.join(name);
+        shelf.listener.tell(match shelf.dir.remove(name) {
+            Ok(()) => Event::Removed { path },
+            Err(error) => Event::NotRemoved { path, reason: error.to_string() },
+        });
+    }
+}
+
 struct Loader<'a> {
     shelf: &'a Arc<Shelf>,
     keydir: &'a Keydir,

@@ -12,6 +12,7 @@
 use crate::codec::{self, MAX_VARINT_LEN, Reader};
 use crate::engine::batch::Op;
 use crate::engine::bitcask::keydir::Place;
+use crate::engine::bitcask::options::BitcaskOptions;
 use crate::engine::event::{Event, Listener};
 use crate::engine::filename;
 use crate::engine::health::Health;
@@ -171,6 +172,18 @@ pub struct Shelf {
 }
 
 impl Shelf {
+    /// The shelf of a store that is open.
+    pub fn new(
+        dir: Dir,
+        store_id: u64,
+        options: &BitcaskOptions,
+        health: Arc<Health>,
+        listener: Listener,
+    ) -> Shelf {
+        let (mmap, max_open) = (options.mmap, options.max_open_segments);
+        Shelf { dir, health, listener, store_id, mmap, max_open, open: Mutex::default() }
+    }
+
     /// For those who only look: nothing is mapped, nothing is told, and one file is open at a time.
     pub fn to_look(dir: Dir, store_id: u64) -> Shelf {
         let listener = Listener::default();
@@ -327,35 +340,60 @@ impl Segment {
     /// The value that `key` has at `place`. One read, at most; the checksum and the key are checked.
     #[inline]
     pub fn read(self: &Arc<Self>, place: Place, key: &[u8]) -> Result<Value> {
+        self.entry(place, key, |_, value| Value::from(value))
+    }
+
+    /// Calls `see` with the sequence number and the value that `key` has at `place`: see
+    /// [`Segment::read`].
+    #[inline]
+    pub fn entry<T>(
+        self: &Arc<Self>,
+        place: Place,
+        key: &[u8],
+        see: impl FnOnce(u64, &[u8]) -> T,
+    ) -> Result<T> {
         const STACK: usize = 1024;
         let guard = self.file()?;
         let file = guard.as_deref().expect("an open file was put there");
         let (offset, len) = (u64::from(place.offset), place.len as usize);
         if let Some(bytes) = file.mapped(offset, len) {
-            return self.value(file, bytes, place, key);
+            return self.check(file, bytes, place, key, see);
         }
         if len <= STACK {
             let mut buf = [0; STACK];
             file.read_exact_at(&mut buf[..len], offset)?;
-            return self.value(file, &buf[..len], place, key);
+            return self.check(file, &buf[..len], place, key, see);
         }
         if offset + len as u64 > file.len() {
             return Err(file.corruption(file.len(), "the file ends too early"));
         }
         let mut buf = vec![0; len];
         file.read_exact_at(&mut buf, offset)?;
-        self.value(file, &buf, place, key)
+        self.check(file, &buf, place, key, see)
     }
 
     #[inline]
-    fn value(&self, file: &File, bytes: &[u8], place: Place, key: &[u8]) -> Result<Value> {
+    fn check<T>(
+        &self,
+        file: &File,
+        bytes: &[u8],
+        place: Place,
+        key: &[u8],
+        see: impl FnOnce(u64, &[u8]) -> T,
+    ) -> Result<T> {
         let offset = u64::from(place.offset);
         let record = frame::decode(bytes, self.salt, offset);
         let record = record.map_err(|bad| file.corruption(offset, bad.to_string()))?;
-        match Entry::decode(&record).map(|entry| entry.op) {
-            Some(Op::Set(found, value)) if found == key => Ok(Value::from(value)),
+        match Entry::decode(&record) {
+            Some(Entry { seqno, op: Op::Set(found, value) }) if found == key => Ok(see(seqno, value)),
             _ => Err(file.corruption(offset, "the record there is of another key")),
         }
+    }
+
+    /// Whether what stands at `place` is read from memory that the file is mapped to.
+    pub fn is_mapped(&self, place: Place) -> bool {
+        let (offset, len) = (u64::from(place.offset), place.len as usize);
+        self.reader.load().as_ref().is_some_and(|file| file.mapped(offset, len).is_some())
     }
 
     /// Touches the record's first byte, so that it is on its way to the cache; for reads ahead.

@@ -3,11 +3,13 @@
 use crate::engine::batch::WriteBatch;
 use crate::engine::bitcask::keydir::Place;
 use crate::engine::bitcask::recover::FoundActive;
-use crate::engine::bitcask::segment::{Entry, Scratch, Sealed, Segment};
-use crate::error::Result;
+use crate::engine::bitcask::segment::{Entry, Scratch, Sealed, Segment, SegmentMeta, SegmentState};
+use crate::engine::health::Health;
+use crate::error::{Error, Result};
 use crate::record::frame::Part;
 use crate::record::reader::{End, checksum};
 use crate::record::writer::LogWriter;
+use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
 
 /// After so many syncs of one segment, space is reserved ahead.
@@ -28,6 +30,56 @@ pub(super) struct Put {
     pub(super) seqno: u64,
     /// Its record.
     pub(super) place: Place,
+}
+
+/// The writer, for the leader of a commit and for who rotates.
+#[derive(Debug)]
+pub(super) struct Active {
+    /// `None` when open for reading only, and after closing.
+    writer: Mutex<Option<Writer>>,
+    health: Arc<Health>,
+}
+
+impl Active {
+    pub(super) fn new(writer: Option<Writer>, health: Arc<Health>) -> Active {
+        Active { writer: Mutex::new(writer), health }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Option<Writer>> {
+        self.writer.lock()
+    }
+
+    /// Whether writes are taken.
+    pub(super) fn check_writable(&self) -> Result<()> {
+        match &*self.lock() {
+            Some(_) => self.health.check(),
+            None => Err(Error::ReadOnly),
+        }
+    }
+
+    /// Makes durable what the operating system has, without keeping writers out.
+    pub(super) fn sync_behind(&self) -> Result<()> {
+        self.health.check()?;
+        let (file, len, number) = match &*self.lock() {
+            Some(writer) if writer.log.synced() < writer.log.written() => {
+                (writer.log.file().clone(), writer.log.written(), writer.segment.number)
+            }
+            _ => return Ok(()),
+        };
+        self.health.guard(file.sync())?;
+        if let Some(writer) = &mut *self.lock()
+            && writer.segment.number == number
+        {
+            writer.log.note_synced(len);
+        }
+        Ok(())
+    }
+
+    /// Asks the system to begin writing what was appended.
+    pub(super) fn start_writeback(&self) {
+        let file = self.lock().as_ref().map(|writer| writer.log.file().clone());
+        file.inspect(|file| file.start_writeback());
+    }
 }
 
 /// The active segment, as its writer sees it.
@@ -158,6 +210,15 @@ impl Writer {
             last_seqno: self.last_seqno(),
             purged_upto: 0,
         })
+    }
+
+    /// Ends the log in an orderly way, if it was written; returns what the manifest may then say.
+    pub(super) fn close(&mut self) -> Result<Option<SegmentMeta>> {
+        if !self.was_written() {
+            return Ok(None);
+        }
+        let state = SegmentState::Active { durable: self.log.close()? };
+        Ok(Some(SegmentMeta { state, ..self.segment.meta() }))
     }
 
     /// Whether anything was appended since the store was opened or the segment begun.

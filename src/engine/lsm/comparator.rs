@@ -64,6 +64,15 @@ impl Order {
         }
     }
 
+    /// Whether `a` and `b` are one key.
+    #[inline]
+    pub fn is_same(&self, a: &[u8], b: &[u8]) -> bool {
+        match self {
+            Order::Bytewise | Order::Reverse => a == b,
+            Order::Own(own) => own.compare(a, b).is_eq(),
+        }
+    }
+
     /// A short key `s` with `a <= s < b`. `a` is below `b`.
     pub fn separator(&self, a: &[u8], b: &[u8]) -> Vec<u8> {
         match self {

@@ -1,6 +1,9 @@
 //! Moving over sorted entries: the one trait that memtables, tables and levels answer to, and what is
 //! put together from them.
 
+pub mod merge;
+pub mod visible;
+
 use crate::error::Result;
 
 /// Moves over the entries of something sorted, both ways, in the order of their internal keys.

@@ -9,7 +9,7 @@
 //! higher sequence number, which stands before the old one. So a reader needs no lock, only a sequence
 //! number up to which all is there: it does not look at what stands above.
 //!
-//! Most stores have a skip list here. Why this one has a tree, with figures, is in `notes/decisions/0013-memtable.md`.
+//! Most stores have a skip list here. Why this one has a tree, with figures, is in `notes/decisions/0014-memtable.md`.
 
 mod arena;
 pub mod cursor;

@@ -6,6 +6,9 @@ use crate::error::{Error, Result};
 use std::fmt;
 use std::str::FromStr;
 
+/// The engine's name, in the identity file and in reports.
+pub const NAME: &str = "lsm";
+
 /// The most levels, level 0 included.
 pub const LEVELS: usize = 7;
 
@@ -89,7 +92,8 @@ pub struct LsmOptions {
     /// Every so many entries of a block, a key is stored whole. 1 to 256.
     pub restart_interval: usize,
     /// Bits of a Bloom filter for each key; 0: no filters. 10 bits: one read in a hundred for a key
-    /// that is not there.
+    /// that is not there. With an order of the user's own there are none: a filter knows keys by their
+    /// bytes, and such an order may hold different bytes for one key.
     pub filter_bits: usize,
     /// How each level is compressed.
     pub compression: Compressions,

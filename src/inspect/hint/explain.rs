@@ -7,7 +7,7 @@ use crate::inspect::bytes::Bytes;
 use crate::inspect::edits::Rows;
 use crate::inspect::header::{self, verdict};
 use crate::inspect::hint::{Entry, HintFile};
-use crate::inspect::look::State;
+use crate::inspect::state::State;
 use crate::inspect::text::Text;
 use crate::record::frame::{HEADER_LEN, Header};
 

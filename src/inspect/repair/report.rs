@@ -30,9 +30,9 @@ pub struct Saved {
     pub keys: u64,
     /// Bytes of these keys and their values.
     pub bytes: u64,
-    /// Segments that were read.
-    pub segments: u64,
-    /// Records with a right checksum, in whole groups.
+    /// Segments, or logs and tables, that were read.
+    pub files: u64,
+    /// Records, or entries of tables, with a right checksum, in whole groups.
     pub records: u64,
     /// Of these, removals.
     pub tombstones: u64,
@@ -69,7 +69,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Saved { keys, bytes, segments, records, tombstones } = self.saved;
+        let Saved { keys, bytes, files, records, tombstones } = self.saved;
         writeln!(f, "{}: repaired into {}", self.source, self.dest)?;
         writeln!(f, "  saved  {}, {bytes} bytes", count(keys, "key"))?;
         writeln!(
@@ -77,7 +77,7 @@ impl fmt::Display for Report {
             "  read   {}, of which {}, in {}",
             count(records, "record"),
             count(tombstones, "removal"),
-            count(segments, "segment")
+            count(files, "file")
         )?;
         for Lost { path, offset, bytes, reason } in &self.lost {
             writeln!(f, "  LOST   {path} at {offset}, {}: {reason}", count(*bytes, "byte"))?;

@@ -112,7 +112,7 @@ impl Salvage {
         let len = bytes.len();
         let Some(header) = self.header(source, &name, &mut bytes) else { return };
         self.number = header.number;
-        self.saved.segments += 1;
+        self.saved.files += 1;
         self.segments.push((name.clone(), header));
         self.walk(&name, source, Scan::new(bytes, header, entry::is_likely, u64::MAX));
         if let Some(sealed_len) = source.sealed_len().filter(|&sealed_len| sealed_len > len) {

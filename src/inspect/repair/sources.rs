@@ -1,6 +1,5 @@
 //! Which files of a damaged store may hold what is to be saved.
 
-use crate::engine::bitcask;
 use crate::engine::bitcask::segment::{Sealed, SegmentMeta, SegmentState};
 use crate::engine::filename::{self, FileName};
 use crate::engine::identity::Identity;
@@ -77,12 +76,9 @@ impl Sources {
     /// The store's id: from the identity file, or else from the headers.
     fn store_id(&mut self, dir: &Dir, entries: &[DirEntry]) -> Result<u64> {
         let why = match Identity::load(dir) {
-            Ok(Some(identity)) if identity.engine == bitcask::NAME => return Ok(identity.store_id),
-            Ok(Some(identity)) => {
-                return Err(Error::invalid(format!("the {} engine is not built yet", identity.engine)));
-            }
+            Ok(Some(identity)) => return Ok(identity.store_id),
             Ok(None) => "the identity file is missing".to_string(),
-            Err(error @ Error::UnknownFormat { .. }) => return Err(error),
+            Err(error @ (Error::UnknownFormat { .. } | Error::Unfinished { .. })) => return Err(error),
             Err(error) => error.to_string(),
         };
         let voted = header::vote(dir, entries);

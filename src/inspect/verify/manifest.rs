@@ -1,6 +1,5 @@
 //! Verify the manifest: every edit, one by one.
 
-use crate::engine::bitcask::segment::SegmentMeta;
 use crate::engine::filename::MANIFEST;
 use crate::engine::manifest::{Files, LOG_KIND};
 use crate::inspect::edits;
@@ -8,10 +7,15 @@ use crate::inspect::header;
 use crate::inspect::scan::{Groups, Member, Piece, Scan};
 use crate::inspect::verify::{Breaks, Verifier};
 use crate::record::frame::{HEADER_LEN, Header};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 impl Verifier {
     /// Reads all edits. `None` if there is damage: what is live is not known then.
-    pub(super) fn manifest(&mut self) -> Option<Files<SegmentMeta>> {
+    pub(super) fn manifest<F>(&mut self) -> Option<Files<F>>
+    where
+        F: Serialize + DeserializeOwned + Clone,
+    {
         let mut bytes = self.open(MANIFEST)?;
         let len = bytes.len();
         let Some(header) = header::read(&mut bytes) else {
@@ -23,7 +27,7 @@ impl Verifier {
             return None;
         }
         let mut scan = Scan::new(bytes, header, edits::is_likely, u64::MAX);
-        let (files, breaks, read) = self.edits(&mut scan);
+        let (files, breaks, read) = self.edits::<F>(&mut scan);
         self.unreadable(MANIFEST, scan.bytes());
         let (damaged, torn) = breaks.split(0);
         let mut is_whole = damaged.is_empty();
@@ -44,7 +48,10 @@ impl Verifier {
     }
 
     /// Applies the edits up to the first break, and walks on behind it.
-    fn edits(&mut self, scan: &mut Scan) -> (Files<SegmentMeta>, Breaks, u64) {
+    fn edits<F>(&mut self, scan: &mut Scan) -> (Files<F>, Breaks, u64)
+    where
+        F: Serialize + DeserializeOwned + Clone,
+    {
         let (mut files, mut breaks, mut read) = (Files::default(), Breaks::default(), 0);
         let mut groups = Groups::default();
         while let Some(piece) = scan.next_piece() {

@@ -1,5 +1,6 @@
 //! What a verification found.
 
+use crate::inspect::text::with_article;
 use serde::Serialize;
 use std::fmt;
 
@@ -51,7 +52,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: a {} store", self.path, self.engine)?;
+        writeln!(f, "{}: {} store", self.path, with_article(&self.engine))?;
         for Check { what, file, count, bytes } in &self.checked {
             let bytes = if *bytes > 0 { format!("{bytes} bytes") } else { String::new() };
             writeln!(f, "{}", format!("  checked  {count:>10} {what:20} {file:14} {bytes:>16}").trim_end())?;

@@ -6,7 +6,7 @@ use crate::engine::filename;
 use crate::inspect::bytes::Bytes;
 use crate::inspect::entry;
 use crate::inspect::header;
-use crate::inspect::scan::{Frame, Groups, Member, Piece, Scan};
+use crate::inspect::scan::{Frame, Groups, Likely, Member, Piece, Scan};
 use crate::inspect::verify::{Breaks, Verifier};
 use crate::record::frame::Header;
 
@@ -54,7 +54,11 @@ impl Verifier {
             }
             None => {}
         }
-        let Some(header) = self.segment_header(&name, number, meta, &mut bytes) else { return };
+        let expected = meta.map(|meta| meta.header(self.store_id, number));
+        let likely = |origin: Origin| Header { store_id: self.store_id, number, kind: origin.log_kind() };
+        let candidates = [likely(Origin::Log), likely(Origin::Merge)];
+        let header = self.log_header(&name, expected, &candidates, entry::is_likely, &mut bytes);
+        let Some(header) = header else { return };
         let mut scan = Scan::new(bytes, header, entry::is_likely, u64::MAX);
         let range = meta.map(seqno_range).filter(|_| header.number == number);
         let found = self.records(&name, number, range, &mut scan, keydir);
@@ -78,21 +82,19 @@ impl Verifier {
         }
     }
 
-    /// The header that the records are checked with: the file's own, or what it must have been.
-    fn segment_header(
+    /// The header that a log's records are checked with: the file's own, or what it must have been.
+    pub(super) fn log_header(
         &mut self,
         name: &str,
-        number: u64,
-        meta: Option<&SegmentMeta>,
+        expected: Option<Header>,
+        candidates: &[Header],
+        likely: Likely,
         bytes: &mut Bytes,
     ) -> Option<Header> {
-        let expected = meta.map(|meta| meta.header(self.store_id, number));
-        let likely = |origin: Origin| Header { store_id: self.store_id, number, kind: origin.log_kind() };
-        let candidates = [likely(Origin::Log), likely(Origin::Merge)];
         match header::read(bytes) {
             None => {
                 self.damage(name, 0, "the header is cut or damaged".into());
-                expected.or_else(|| header::prove(bytes, &candidates, entry::is_likely, u64::MAX))
+                expected.or_else(|| header::prove(bytes, candidates, likely, u64::MAX))
             }
             Some(found) if expected.map_or(candidates.contains(&found), |expected| expected == found) => {
                 Some(found)
@@ -182,7 +184,8 @@ impl Verifier {
         }
     }
 
-    fn tail(&mut self, name: &str, offset: u64, len: u64, scan: &mut Scan) {
+    /// Notes what may stand behind the end of a log that grew.
+    pub(super) fn tail(&mut self, name: &str, offset: u64, len: u64, scan: &mut Scan) {
         let bytes = len.saturating_sub(offset);
         let what = match scan.bytes().is_zero(offset, len) {
             true => "zeros, written ahead and not used",

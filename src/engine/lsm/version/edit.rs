@@ -13,6 +13,13 @@ pub enum LiveFile {
     Table(TableMeta),
 }
 
+impl LiveFile {
+    /// What an edit says of the store itself, with its number.
+    pub fn store(comparator: &str, last_seqno: u64) -> (u64, LiveFile) {
+        (0, LiveFile::Store(StoreMeta { comparator: comparator.to_string(), last_seqno }))
+    }
+}
+
 /// What is true of the store as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreMeta {
@@ -71,6 +78,8 @@ pub struct TableMeta {
     pub entries: u64,
     /// Of these, tombstones.
     pub tombstones: u64,
+    /// Of these, such as stand behind a newer one of their key: kept for somebody's snapshot.
+    pub older: u64,
     /// Bytes of keys and values in it, before prefixes were shared and blocks compressed.
     pub raw_bytes: u64,
 }

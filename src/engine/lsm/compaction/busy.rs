@@ -1,0 +1,107 @@
+//! What running compactions have claimed, so that several never get into each other's way.
+
+use crate::engine::lsm::compaction::Compaction;
+use crate::engine::lsm::compaction::span::Span;
+use crate::engine::lsm::comparator::Order;
+use crate::engine::lsm::version::TableFile;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// The claims of the compactions that run.
+///
+/// Two jobs may run side by side if
+///
+/// 1. they have no table in common, and
+/// 2. if their keys overlap, neither writes to a level that the other writes to or passes through.
+///
+/// The second keeps tables of a level apart, and newer entries above older ones: a job that moves keys
+/// from level 0 down to 5 must not pass one that is about to write older entries of them to level 4.
+/// A job that writes to the level which another takes its inputs from is fine: had they keys in common
+/// there, they would have tables in common.
+#[derive(Clone, Debug, Default)]
+pub struct Busy {
+    jobs: Vec<Job>,
+    numbers: HashSet<u64>,
+    next: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Job {
+    id: u64,
+    level: u8,
+    output_level: u8,
+    smallest: Vec<u8>,
+    largest: Vec<u8>,
+    numbers: Vec<u64>,
+    going: Vec<u64>,
+}
+
+impl Busy {
+    /// Claims all that a compaction touches; returns what to [`Busy::release`] when it has ended, well
+    /// or not. It was picked with these claims in force.
+    pub fn claim(&mut self, compaction: &Compaction, order: &Order) -> u64 {
+        let span = compaction.span(order);
+        let going = if compaction.level == compaction.output_level { &[][..] } else { &compaction.inputs };
+        let job = Job {
+            id: self.next,
+            level: compaction.level,
+            output_level: compaction.output_level,
+            smallest: span.smallest.to_vec(),
+            largest: span.largest.to_vec(),
+            numbers: compaction.tables().map(|table| table.number).collect(),
+            going: going.iter().map(|table| table.number).collect(),
+        };
+        self.next += 1;
+        self.numbers.extend(&job.numbers);
+        self.jobs.push(job);
+        self.next - 1
+    }
+
+    /// Gives back a claim.
+    pub fn release(&mut self, id: u64) {
+        let Some(at) = self.jobs.iter().position(|job| job.id == id) else { return };
+        for number in self.jobs.remove(at).numbers {
+            self.numbers.remove(&number);
+        }
+    }
+
+    /// How many compactions run.
+    pub fn jobs(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Whether a running job has claimed a table.
+    #[inline]
+    pub fn holds(&self, table: &TableFile) -> bool {
+        self.numbers.contains(&table.number)
+    }
+
+    /// Whether a running job has claimed one of them.
+    pub fn holds_any<'a>(&self, tables: impl IntoIterator<Item = &'a Arc<TableFile>>) -> bool {
+        !self.numbers.is_empty() && tables.into_iter().any(|table| self.holds(table))
+    }
+
+    /// Whether a job takes a table out of its level and puts what is in it into a lower one.
+    pub fn lowers(&self, table: &TableFile) -> bool {
+        self.holds(table) && self.jobs.iter().any(|job| job.going.contains(&table.number))
+    }
+
+    /// Whether keys may go from one level to another now. A table that is loaded straight into a level
+    /// comes from level 0.
+    pub fn lets_pass(&self, level: u8, output_level: u8, span: &Span<'_>, order: &Order) -> bool {
+        let meets = |job: &Job| {
+            let (ours, theirs) = (output_level, job.output_level);
+            let is_met =
+                ours == theirs || level < theirs && theirs < ours || job.level < ours && ours < theirs;
+            is_met && span.overlaps(&Span { smallest: &job.smallest, largest: &job.largest }, order)
+        };
+        !self.jobs.iter().any(meets)
+    }
+
+    /// Whether a compaction could run beside those that do.
+    pub fn admits(&self, compaction: &Compaction, order: &Order) -> bool {
+        let (level, output_level) = (compaction.level, compaction.output_level);
+        !self.holds_any(compaction.tables())
+            && self.lets_pass(level, output_level, &compaction.span(order), order)
+    }
+}

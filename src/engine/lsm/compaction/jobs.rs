@@ -1,0 +1,130 @@
+//! Which compactions run: no two of them touch the same tables.
+
+use crate::engine::lsm::compaction::Compaction;
+use crate::engine::lsm::compaction::busy::Busy;
+use crate::engine::lsm::compaction::picker::{Part, Picker};
+use crate::engine::lsm::compaction::span::Span;
+use crate::engine::lsm::compaction::targets::Limits;
+use crate::engine::lsm::comparator::Order;
+use crate::engine::lsm::version::Version;
+use crate::error::Error;
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What a compaction is for.
+#[derive(Clone, Copy, Debug)]
+pub enum Aim<'a> {
+    /// The tree's shape.
+    Shape,
+    /// The tree's shape; and if that is right, space. For a store at rest; `settled` is the newest write
+    /// that every reader and snapshot sees.
+    Rest {
+        /// A sequence number.
+        settled: u64,
+    },
+    /// A part of the keys goes down to the last level that has data.
+    Part(Part<'a>, u64),
+}
+
+/// The running compactions of a store.
+#[derive(Debug)]
+pub struct Jobs {
+    limits: Limits,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    busy: Busy,
+    /// Tables in which a compaction met damage. They are left alone, for `verify` and `repair`.
+    damaged: BTreeSet<u64>,
+    /// The first damage that was met.
+    damage: Option<Error>,
+}
+
+/// A compaction that may run. Its tables are claimed until it is let go.
+#[derive(Debug)]
+pub struct Job<'a> {
+    jobs: &'a Jobs,
+    id: u64,
+    /// What is to be done.
+    pub compaction: Compaction,
+}
+
+impl Jobs {
+    /// Nothing runs.
+    pub fn new(limits: Limits) -> Jobs {
+        Jobs { limits, state: Mutex::default() }
+    }
+
+    /// The options that decide.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Chooses what to do next, if anything is worth it, and claims it. `version` is asked for under the
+    /// lock that ends a claim, so that it knows what was installed by all that have ended.
+    pub fn pick(
+        &self,
+        order: &Order,
+        aim: Aim<'_>,
+        version: impl FnOnce() -> Arc<Version>,
+    ) -> Option<Job<'_>> {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let version = version();
+        let picker = Picker { version: &version, limits: &self.limits, order, busy: &state.busy };
+        let compaction = match aim {
+            Aim::Shape => picker.pick(),
+            Aim::Rest { settled } => picker.pick().or_else(|| picker.pick_idle(settled)),
+            Aim::Part(part, settled) => picker.pick_range(&part, settled),
+        }?;
+        if compaction.tables().any(|table| state.damaged.contains(&table.number)) {
+            return None;
+        }
+        let id = state.busy.claim(&compaction, order);
+        Some(Job { jobs: self, id, compaction })
+    }
+
+    /// Runs `install`, which puts new tables with keys in `span` into a level: the lowest from `level` up
+    /// that no running compaction is about to write across. None begins meanwhile.
+    pub fn install_loaded<T>(
+        &self,
+        order: &Order,
+        span: &Span<'_>,
+        level: impl FnOnce() -> u8,
+        install: impl FnOnce(u8) -> T,
+    ) -> T {
+        let state = self.state.lock();
+        let mut level = level();
+        while level > 0 && !state.busy.lets_pass(0, level, span, order) {
+            level -= 1;
+        }
+        install(level)
+    }
+
+    /// Whether any compaction runs.
+    pub fn is_busy(&self) -> bool {
+        self.state.lock().busy.jobs() > 0
+    }
+
+    /// Takes note that a compaction met damage: its tables are left alone from now on.
+    pub fn avoid(&self, compaction: &Compaction, damage: &Error) {
+        let mut state = self.state.lock();
+        state.damaged.extend(compaction.tables().map(|table| table.number));
+        state.damage.get_or_insert_with(|| damage.clone());
+    }
+
+    /// The damage that compactions steer clear of.
+    pub fn damage(&self) -> Option<Error> {
+        self.state.lock().damage.clone()
+    }
+}
+
+impl Drop for Job<'_> {
+    fn drop(&mut self) {
+        let mut state = self.jobs.state.lock();
+        state.busy.release(self.id);
+    }
+}

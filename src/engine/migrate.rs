@@ -1,0 +1,183 @@
+//! Migrating: a new store, of any engine, with what a store holds.
+//!
+//! The source is read in the order of its keys and loaded into the destination, which is no store before
+//! the end:
+//!
+//! ```text
+//!   lock DEST ── clear what a killed migration left ── make a store on a disk that calls its identity
+//!   file ENGINE.unfinished ── load, sync, count ── close ── rename to ENGINE, sync DEST ── unlock
+//! ```
+//!
+//! Whatever stops it, DEST holds nothing that passes for a store: opening it fails with
+//! [`Error::Unfinished`], and migrating into it again clears it first. An error, and an interruption that
+//! `watch` hears of, clear it at once. Of the source not a byte changes.
+
+mod unfinished;
+
+use crate::engine::filename::{self, ENGINE, UNFINISHED};
+use crate::engine::kind::EngineKind;
+use crate::engine::migrate::unfinished::UnfinishedDisk;
+use crate::engine::options::{Access, OpenOptions};
+use crate::engine::range::KeyRange;
+use crate::engine::{Cursor, KvsRead, Pairs};
+use crate::error::{Error, Result};
+use crate::vfs::LockMode;
+use crate::vfs::dir::Dir;
+use serde::Serialize;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Where to, and as what.
+#[derive(Debug)]
+pub struct Destination<'a> {
+    /// The directory: missing, or empty, or what a killed migration left.
+    pub path: &'a Path,
+    /// The engine of the new store.
+    pub engine: EngineKind,
+    /// How it is opened; `access` does not count.
+    pub options: OpenOptions,
+    /// The engine's own options.
+    pub settings: &'a [(String, String)],
+}
+
+/// How far a migration has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Migrated {
+    /// Pairs.
+    pub pairs: u64,
+    /// Bytes of their keys and values.
+    pub bytes: u64,
+}
+
+/// Makes a store at the destination that holds what `source` holds. Reads all of the source, and the keys
+/// of the new store once more, to count them. `watch` is told of every pair that is about to be written;
+/// an error of it stops everything.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] if the destination is not empty, or the engine keeps nothing;
+/// [`Error::Locked`] while another migration fills it; whatever reading and writing can fail with.
+pub fn migrate(
+    source: &dyn KvsRead,
+    dest: &Destination<'_>,
+    watch: &mut dyn FnMut(Migrated) -> Result<()>,
+) -> Result<Migrated> {
+    if dest.engine == EngineKind::Memory {
+        return Err(Error::invalid("the memory engine keeps nothing: migrate to another"));
+    }
+    let dir = Dir::new(dest.options.disk.clone(), dest.path);
+    check(dest, &dir)?;
+    dir.create_all()?;
+    let _lock = dir.lock(LockMode::Exclusive)?;
+    // Again, and now nobody can come in between.
+    check(dest, &dir)?;
+    clear(&dir)?;
+    let cursor = source.cursor(KeyRange::all())?;
+    let mut pairs =
+        Reading { cursor, state: State::Before, key: Vec::new(), so_far: Migrated::default(), watch };
+    if let Err(error) = fill(dest, &mut pairs) {
+        // What can not be cleared now is cleared by the next attempt.
+        let _ = clear(&dir);
+        return Err(error);
+    }
+    dir.rename(UNFINISHED, ENGINE)?;
+    dir.sync()?;
+    Ok(pairs.so_far)
+}
+
+/// Whether the directory may be filled: nothing in it is somebody's, or holds what was acknowledged.
+fn check(dest: &Destination<'_>, dir: &Dir) -> Result<()> {
+    let entries = dir.list()?.unwrap_or_default();
+    let is_ours = |name: &str| name == UNFINISHED || filename::parse(name).is_some();
+    let is_leftover = match EngineKind::detect(dest.options.disk.clone(), dest.path) {
+        // Killed before it had made an empty store.
+        Ok(None) => true,
+        Err(Error::Unfinished { .. }) => true,
+        Ok(Some(_)) | Err(_) => false,
+    };
+    if entries.is_empty() || is_leftover && entries.iter().all(|entry| is_ours(&entry.name)) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("{}: not empty; name a new directory", dir.path().display())))
+}
+
+/// Removes what a killed migration left. Its identity file goes last, durably: without it, what it was
+/// would not be known.
+fn clear(dir: &Dir) -> Result<()> {
+    let entries = dir.list()?.unwrap_or_default();
+    if entries.is_empty() {
+        return Ok(());
+    }
+    entries.iter().filter(|entry| entry.name != UNFINISHED).try_for_each(|entry| dir.remove(&entry.name))?;
+    dir.sync()?;
+    if entries.iter().any(|entry| entry.name == UNFINISHED) {
+        dir.remove(UNFINISHED)?;
+        dir.sync()?;
+    }
+    Ok(())
+}
+
+/// Makes the whole store, but for its name.
+fn fill(dest: &Destination<'_>, pairs: &mut Reading<'_>) -> Result<()> {
+    let disk = Arc::new(UnfinishedDisk::new(dest.options.disk.clone(), dest.path));
+    let options = OpenOptions { disk, access: Access::Create, ..dest.options.clone() };
+    let store = dest.engine.open(dest.path, options, dest.settings)?;
+    let written = store.load_sorted(pairs)?;
+    store.sync()?;
+    let (read, there) = (pairs.so_far.pairs, count(&*store, pairs)?);
+    match read == written && read == there {
+        true => Ok(()),
+        false => {
+            let reason = format!("{read} pairs were read, {written} written, and {there} are there");
+            Err(Error::corruption(dest.path, 0, reason))
+        }
+    }
+}
+
+/// The pairs of the new store. Asks `watch` on the way, since this may take long too.
+fn count(store: &dyn KvsRead, pairs: &mut Reading<'_>) -> Result<u64> {
+    let mut cursor = store.cursor(KeyRange::all())?;
+    let mut count = 0;
+    cursor.seek_to_first()?;
+    while cursor.valid() {
+        count += 1;
+        (pairs.watch)(pairs.so_far)?;
+        cursor.next()?;
+    }
+    Ok(count)
+}
+
+/// The pairs of the source, on their way.
+struct Reading<'a> {
+    cursor: Box<dyn Cursor + 'a>,
+    state: State,
+    key: Vec<u8>,
+    so_far: Migrated,
+    watch: &'a mut dyn FnMut(Migrated) -> Result<()>,
+}
+
+/// Where the cursor stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Before,
+    On,
+}
+
+impl Pairs for Reading<'_> {
+    fn next_pair(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+        match self.state {
+            State::Before => self.cursor.seek_to_first()?,
+            State::On => self.cursor.next()?,
+        }
+        self.state = State::On;
+        if !self.cursor.valid() {
+            return Ok(None);
+        }
+        self.key.clear();
+        self.key.extend_from_slice(self.cursor.key());
+        let value = self.cursor.value()?;
+        self.so_far.pairs += 1;
+        self.so_far.bytes += (self.key.len() + value.len()) as u64;
+        (self.watch)(self.so_far)?;
+        Ok(Some((&self.key, value)))
+    }
+}
