@@ -142,6 +142,13 @@ fn measure<T: Table>() -> [f64; COLUMNS.len()] {
     [shuffle, get, miss, walk, ascending, scattered]
 }
 
+/// Bytes of a memtable beside the keys and the values, for each entry.
+fn overhead(keys: impl Iterator<Item = u64>) -> f64 {
+    let table = Memtable::new(Order::Bytewise, 64 << 20);
+    keys.for_each(|n| Table::insert(&table, &hex(2 * n), n));
+    table.bytes() as f64 / ENTRIES as f64 - 116.0
+}
+
 fn fastest(figures: impl Iterator<Item = f64>) -> f64 {
     figures.min_by(f64::total_cmp).unwrap()
 }
@@ -168,4 +175,8 @@ fn main() {
         let cell = |i: usize| format!("{:.0} ({:.1})", figures[i], figures[i] / best[i]);
         println!("| {name} | {} |", (0..COLUMNS.len()).map(cell).collect::<Vec<_>>().join(" | "));
     }
+    let (shuffled, ascending) = (overhead(shuffled(1).into_iter()), overhead(0..ENTRIES));
+    println!(
+        "\nthe memtable's bytes beside an entry's key and value: {shuffled:.1} shuffled, {ascending:.1} ascending"
+    );
 }

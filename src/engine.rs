@@ -35,6 +35,7 @@
 pub mod background;
 pub mod batch;
 pub mod bitcask;
+pub mod catalog;
 pub mod claim;
 pub mod commit;
 pub mod event;

@@ -13,23 +13,31 @@ mod common;
 mod fault_support {
     #[macro_use]
     pub(crate) mod engine;
+    pub(crate) mod intruder;
 }
 mod crash_support;
 
 use crate::crash_support::experiments::{Scale, is_sound, run_all, seeds};
-use crate::crash_support::history::{CLOSING, History, Setting, Workload, contents, set};
-use crate::crash_support::intruder::{Intruded, When};
+use crate::crash_support::history::{Begin, CLOSING, History, STORE_ID, Setting, Workload, contents, set};
 use crate::crash_support::lives::replay;
-use crate::crash_support::oracle::{Known, Oracle};
+use crate::crash_support::oracle::{Known, Oracle, digest};
+use crate::crash_support::sites::edit;
 use crate::crash_support::workloads;
 use crate::fault_support::engine::{Engine, disk_of};
+use crate::fault_support::intruder::{Intruded, When};
 use kvs::engine::KvsEngine;
 use kvs::engine::batch::{MAX_KEY_LEN, WriteBatch};
+use kvs::engine::filename;
 use kvs::engine::kind::EngineKind;
+use kvs::engine::lsm::version::edit::LiveFile;
+use kvs::engine::manifest;
 use kvs::engine::options::Durability::{Always, Os};
 use kvs::engine::options::WriteOptions;
 use kvs::error::Error;
+use kvs::vfs::Vfs;
 use kvs::vfs::crash::{Budget, explore};
+use kvs::vfs::dir::Dir;
+use kvs::vfs::fault::{At, Call, Errno, Fault, FaultDisk, Lasting};
 use kvs::vfs::memory::image::Image;
 use kvs::vfs::memory::recording::{Mark, Op};
 use kvs::vfs::memory::{Record, SimDisk};
@@ -303,6 +311,7 @@ fn write_in_a_merge(when: When, change: Option<&[u8]>) {
     }
     prefixes.push(after.clone());
     assert!(slot.set(store.clone()).is_ok(), "set once");
+    intruded.arm();
     disk.record(Record::On);
     store.compact().unwrap();
     assert!(intruded.has_acted(), "{what}");
@@ -332,6 +341,233 @@ fn s05_deleted_between_merges(engine: &Engine) {
 /// Anything, from eight seeds or more; sixty in the long run.
 fn random_workloads(engine: &Engine) {
     (0..seeds(engine.kind)).for_each(|seed| is_sound(engine, &format!("random {seed}")));
+}
+
+// ---- the LSM tree's own ----
+
+/// Every moment of a workload at which something is true of the next operation, and the disk then.
+fn moments(history: &History, is_next: impl Fn(&Op) -> bool) -> Vec<(usize, Image)> {
+    let ops = history.recording.ops();
+    let found = (0..ops.len()).filter(|at| is_next(&ops[*at]));
+    found.map(|at| (at, replay(&history.recording, &ops[..at]).image())).collect()
+}
+
+/// What must be there when the process was killed before operation `at`: between so many changes and so
+/// many.
+fn expected(history: &History, at: usize) -> std::ops::RangeInclusive<usize> {
+    let (mut lo, mut hi) = (0, 0);
+    for op in &history.recording.ops()[..at] {
+        match op {
+            Op::Mark(Mark::Issue(n)) => hi = *n as usize,
+            Op::Mark(Mark::Handed(n) | Mark::Ack(n)) => lo = *n as usize,
+            _ => {}
+        }
+    }
+    lo..=hi
+}
+
+/// Opens what was killed before operation `at`: it holds what it must.
+fn open_killed(history: &History, at: usize, disk: Arc<dyn Vfs>) -> Arc<dyn KvsEngine> {
+    let store = history.setting.open(disk).unwrap_or_else(|e| panic!("killed before #{at}: {e}"));
+    let found = digest(&*store).unwrap().digest128();
+    assert!(history.prefixes[expected(history, at)].contains(&found), "killed before #{at}");
+    store
+}
+
+fn is_called(path: &Path, ending: &str) -> bool {
+    path.to_str().is_some_and(|path| path.ends_with(ending))
+}
+
+fn tables(image: &Image) -> Vec<&Path> {
+    image.files.keys().filter(|path| is_called(path, ".sst")).map(|path| &**path).collect()
+}
+
+fn manifest_edits(history: &History) -> impl Fn(&Op) -> bool {
+    |op| matches!(op, Op::Append { file, .. } if history.recording.first_name(*file).is_some_and(|name| is_called(name, "MANIFEST")))
+}
+
+/// A table is written, synced and named, and the process dies before the edit: weaviate#1697 stumbled
+/// over what such a run had left. It is removed, or, where that fails, in nobody's way: a later table that
+/// gets its number has nothing of it.
+#[test]
+fn c02_table_without_its_edit() {
+    let engine = &Engine::lsm();
+    is_sound(engine, "flushes");
+    let history = workloads::flushes(engine).record();
+    let mut orphans = 0;
+    for (at, image) in moments(&history, manifest_edits(&history)) {
+        let dir = Dir::new(disk_of(&image), Path::new("/s"));
+        let live = manifest::read::<LiveFile>(&dir, STORE_ID).unwrap().files.live;
+        let is_orphan = |path: &&Path| !live.keys().any(|number| path.ends_with(filename::table(*number)));
+        let Some(orphan) = tables(&image).into_iter().find(is_orphan) else { continue };
+        orphans += 1;
+        let disk = SimDisk::from_image(&image, Record::Off);
+        let store = open_killed(&history, at, Arc::new(disk.clone()));
+        let named: Vec<String> = store.stats().unwrap().files.into_iter().map(|file| file.name).collect();
+        drop(store);
+        let left = disk.image();
+        let left = tables(&left).into_iter().find(|path| !named.iter().any(|name| path.ends_with(name)));
+        assert_eq!(left, None, "left over");
+        // It can not be removed, ever; and then it is in the way of a table.
+        let disk = FaultDisk::new(disk_of(&image));
+        disk.rule(At::first(Call::Remove, ".sst"), Fault::Fail(Errno::Denied), Lasting::Sticky);
+        for round in 0..3_u8 {
+            let store = history.setting.open(Arc::new(disk.clone())).unwrap();
+            for n in 0..4_u8 {
+                store.set(&[round, n], &[n; 700]).unwrap();
+                store.flush().unwrap();
+            }
+            store.compact().unwrap();
+            for (round, n) in (0..=round).flat_map(|round| (0..4).map(move |n| (round, n))) {
+                assert_eq!(store.get(&[round, n]).unwrap().unwrap(), [n; 700], "behind {}", orphan.display());
+            }
+        }
+        assert!(disk.faults() > 0);
+    }
+    assert!(orphans >= 5, "{orphans}");
+}
+
+/// An edit that is durable names a table that is not (surrealdb#7426, leveldb#333, rocksdb#13161: an
+/// empty table that the manifest names). In every workload, a table's bytes and then its name are synced
+/// before the edit is so much as written. `forgotten_table_of_a_flush` and its neighbours show what comes
+/// of it otherwise.
+#[test]
+fn c03_table_is_durable_before_its_edit() {
+    let mut checked = 0;
+    for workload in workloads::fixed(&Engine::lsm()) {
+        let history = workload.record();
+        let ops = history.recording.ops();
+        for (at, op) in ops.iter().enumerate() {
+            let Op::Append { file, bytes, .. } = op else { continue };
+            let name = history.recording.first_name(*file).unwrap();
+            let Some(edit) = is_called(name, "MANIFEST").then(|| edit(bytes)).flatten() else { continue };
+            for (number, file) in edit.add {
+                let is_it = |op: &Op| matches!(op, Op::Create { path, .. } if path.ends_with(filename::table(number)));
+                let Some(made) = ops[..at].iter().rposition(is_it) else { continue };
+                assert!(matches!(file, LiveFile::Table(_)));
+                let Op::Create { file: table, .. } = &ops[made] else { unreachable!("found so") };
+                let written = ops[..at].iter().rposition(|op| op.data_of() == Some(*table)).unwrap();
+                let is_sync = |op: &Op| matches!(op, Op::Sync { file } if file == table);
+                let synced = ops[written..at].iter().position(is_sync).map(|n| written + n);
+                let synced =
+                    synced.unwrap_or_else(|| panic!("its bytes: {}", history.recording.describe(at)));
+                let named = ops[synced..at].iter().any(|op| matches!(op, Op::SyncDir { .. }));
+                assert!(named, "its name: {}", history.recording.describe(at));
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 80, "{checked}");
+}
+
+/// A new log exists, and nothing names it yet. mini-lsm could not open that any more, after a plain kill
+/// too: it insisted on making the log anew.
+#[test]
+fn c04_log_that_nothing_names() {
+    let engine = &Engine::lsm();
+    let history = workloads::rotation(engine).record();
+    // The number of the edit that would name it is not important: at each operation between.
+    let is_new = |op: &Op| matches!(op, Op::Create { path, .. } if engine.is_log(path));
+    let mut tried = 0;
+    for (begins, _) in moments(&history, is_new) {
+        for at in begins + 1..begins + 6 {
+            let disk = replay(&history.recording, &history.recording.ops()[..at]);
+            let disk = SimDisk::from_image(&disk.image(), Record::Off);
+            for round in 0..3_u8 {
+                let store = if round == 0 {
+                    open_killed(&history, at, Arc::new(disk.clone()))
+                } else {
+                    history.setting.open(Arc::new(disk.clone())).unwrap()
+                };
+                store.set(&[round], &[round; 3000]).unwrap();
+                store.set(&[round, 1], &[round; 3000]).unwrap();
+                store.flush().unwrap();
+            }
+            let store = history.setting.open(Arc::new(disk.clone())).unwrap();
+            (0..3).for_each(|round| assert_eq!(store.get(&[round]).unwrap().unwrap(), [round; 3000]));
+            tried += 1;
+        }
+    }
+    assert!(tried >= 10, "{tried}");
+}
+
+/// LevelDB renames `CURRENT` and then removes the old manifest: if the disk keeps the removal alone,
+/// there is no store (ALICE, OSDI 2014; rocksdb#1554). Here the manifest itself is replaced by a rename,
+/// and nothing in the directory is removed, made or renamed until that is durable.
+#[test]
+fn c06_manifest_is_replaced_durably() {
+    let engine = &Engine::lsm();
+    is_sound(engine, "manifest replaced");
+    let mut replaced = 0;
+    for workload in workloads::fixed(engine) {
+        let history = workload.record();
+        let ops = history.recording.ops();
+        for (at, _) in ops.iter().enumerate().filter(|(_, op)| matches!(op, Op::Rename { .. })) {
+            let next = ops[at + 1..].iter().find(|op| !matches!(op, Op::Mark(_)));
+            assert!(matches!(next, Some(Op::SyncDir { .. })), "{}", history.recording.describe(at));
+            replaced += 1;
+        }
+    }
+    assert!(replaced >= 5, "{replaced}");
+}
+
+/// A flush's edit is durable, and its log is still there: it must not be replayed on top of the table, or
+/// count as missing when it is gone (rocksdb#7725).
+#[test]
+fn c08_flushed_log_that_was_not_removed() {
+    let engine = &Engine::lsm();
+    let history = workloads::flushes(engine).record();
+    let is_removal = |op: &Op| matches!(op, Op::Remove { path, .. } if engine.is_log(path));
+    let moments = moments(&history, is_removal);
+    assert!(moments.len() >= 5);
+    for (at, image) in moments {
+        let Op::Remove { path, .. } = &history.recording.ops()[at] else { unreachable!("chosen so") };
+        assert!(image.get(path).is_some());
+        let mut without = image.clone();
+        without.remove(path);
+        let mut seqnos = Vec::new();
+        for image in [&image, &without] {
+            let disk = SimDisk::from_image(image, Record::Off);
+            let store = open_killed(&history, at, Arc::new(disk.clone()));
+            let before = store.stats().unwrap().seqno;
+            seqnos.push(before);
+            store.set(b"k1", b"newest").unwrap();
+            assert_eq!(store.stats().unwrap().seqno, before + 1);
+            store.compact().unwrap();
+            drop(store);
+            let store = history.setting.open(Arc::new(disk.clone())).unwrap();
+            assert_eq!(store.get(b"k1").unwrap().unwrap(), b"newest");
+            assert_eq!(disk.image().get(path), None, "nobody needs it");
+        }
+        assert_eq!(seqnos[0], seqnos[1], "what is flushed is counted once");
+    }
+}
+
+/// Several logs whose memtables nobody had flushed: all are read, in their order (surrealkv#264 read the
+/// newest alone).
+#[test]
+fn c09_several_logs() {
+    let engine = &Engine::lsm();
+    is_sound(engine, "several logs");
+    let workload = workloads::several_logs(engine);
+    let Begin::Crashed(image) = &workload.begin else { unreachable!("made so") };
+    let logs = image.files.keys().filter(|path| engine.is_log(path)).count();
+    assert!(logs >= 4 && tables(image).is_empty(), "{logs} logs");
+    for setting in
+        [workload.setting.clone(), Setting { schedule: Schedule::Manual, ..workload.setting.clone() }]
+    {
+        let disk = disk_of(image);
+        for _ in 0..2 {
+            let store = setting.open(disk.clone()).unwrap();
+            // Each key was set two or three times, always longer.
+            for n in 0..8 {
+                let newest = (0..22).rfind(|step| step % 8 == n).unwrap();
+                let found = store.get(format!("k{n}").as_bytes()).unwrap().unwrap();
+                assert_eq!(found.len(), 650 + newest, "k{n}");
+            }
+            assert_eq!(store.stats().unwrap().seqno, 22);
+        }
+    }
 }
 
 /// What a workload leaves on the disk when it is over, and closed.

@@ -31,6 +31,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("engine/background", 40),
     ("engine/commit", 40),
     ("engine/request", 40),
+    ("engine/catalog", 38),
     ("engine/manifest", 35),
     ("engine/identity", 30),
     ("engine/batch", 30),

@@ -17,6 +17,7 @@ on_every_kept_engine!([a_reader_can_be_synced]);
 
 // Where files are not mapped, so that every read can be made to fail.
 on_engine!(unmapped_bitcask, BITCASK, [a_swap_that_can_not_read_the_old_value_does_not_poison]);
+on_engine!(unmapped_lsm, LSM, [a_swap_that_can_not_read_the_old_value_does_not_poison]);
 
 /// A swap reads the old value. When that read failed, the engine took it for a failed write and
 /// refused all writes from then on, and every other writer of the same commit group got the error

@@ -3,6 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can not go on panics")]
 
+mod common;
+#[macro_use]
+mod fault_support {
+    #[macro_use]
+    pub(crate) mod engine;
+}
+
+use fault_support::engine::{Engine, empty_disk};
 use kvs::engine::batch::WriteBatch;
 use kvs::engine::bitcask::Bitcask;
 use kvs::engine::bitcask::hint::{FIXED, HintBuilder};
@@ -141,31 +149,6 @@ fn a_sound_store_is_sound_and_says_what_was_checked() {
     assert!(serde_json::to_string(&report).unwrap().contains("\"engine\":\"bitcask\""));
     assert!(disk.image() == before, "verify changes nothing");
     look_at_all(&disk);
-}
-
-#[test]
-fn a_writer_keeps_verify_and_repair_out() {
-    let (disk, _) = store();
-    let _writer = open_at(&disk, "/db", Access::Write).unwrap();
-    let disk: Arc<dyn Vfs> = Arc::new(disk);
-    assert!(matches!(verify(disk.clone(), Path::new("/db")), Err(Error::Locked { .. })));
-    assert!(matches!(repair(disk.clone(), Path::new("/db"), Path::new("/new")), Err(Error::Locked { .. })));
-    let mut out = Vec::new();
-    inspect(disk, Path::new("/db/000001.seg"), View::Entries, &mut out).unwrap();
-    let out = String::from_utf8(out).unwrap();
-    assert!(out.contains("liveness unknown: /db: locked"), "{out}");
-}
-
-#[test]
-fn where_there_is_no_store_there_is_nothing_to_verify() {
-    let disk = SimDisk::new();
-    let verified = verify(Arc::new(disk.clone()), Path::new("/db"));
-    assert!(matches!(verified, Err(Error::NoStore { .. })));
-    disk.create_dir(Path::new("/db")).unwrap();
-    assert!(matches!(verify(Arc::new(disk.clone()), Path::new("/db")), Err(Error::NoStore { .. })));
-    let repaired = repair(Arc::new(disk.clone()), Path::new("/db"), Path::new("/new"));
-    assert!(matches!(repaired, Err(Error::NoStore { .. })));
-    assert!(inspect(Arc::new(disk), Path::new("/db"), View::Summary, &mut Vec::new()).is_err());
 }
 
 /// K1, K2, K3: a cleanly closed store, any byte of any file.
@@ -458,16 +441,6 @@ fn where_nothing_can_be_saved_it_says_so() {
     assert!(disk.list(Path::new("/new")).is_err(), "nothing was made");
 }
 
-#[test]
-fn repair_goes_only_to_an_empty_place_outside() {
-    let (disk, _) = store();
-    let disk: Arc<dyn Vfs> = Arc::new(disk);
-    for dest in ["/db", "/db/inside"] {
-        let error = repair(disk.clone(), Path::new("/db"), Path::new(dest)).unwrap_err();
-        assert!(matches!(error, Error::InvalidArgument(_)), "{dest}: {error}");
-    }
-}
-
 /// A hint knows what stood in a hole of its segment.
 #[test]
 fn a_removal_that_only_a_hint_knows_is_respected() {
@@ -506,24 +479,106 @@ fn a_removal_that_only_a_hint_knows_is_respected() {
     assert!(report.keys.is_empty() && report.to_string().contains("older values"), "{report}");
 }
 
+// ---- every engine ----
+
+on_each_engine!([
+    a_writer_keeps_verify_and_repair_out,
+    where_there_is_no_store_there_is_nothing_to_verify,
+    repair_goes_only_to_an_empty_place_outside,
+    an_empty_store_is_repaired_into_an_empty_store,
+    what_the_disk_can_not_read_is_damage,
+]);
+
+fn open_any(engine: &Engine, disk: &SimDisk, path: &str, access: Access) -> Arc<dyn KvsEngine> {
+    let disk = Arc::new(disk.clone());
+    let open = OpenOptions {
+        disk,
+        access,
+        schedule: Schedule::Manual,
+        store_id: Some(42),
+        ..OpenOptions::default()
+    };
+    engine.open(Path::new(path), open).unwrap()
+}
+
+/// A store with files that do not change any more, and a log.
+fn any_store(engine: &Engine) -> (SimDisk, Pairs) {
+    let disk = empty_disk();
+    let store = open_any(engine, &disk, "/db", Access::Create);
+    for round in 0..3 {
+        (0..40).for_each(|i| store.set(&key(i), &[round; 60]).unwrap());
+        store.remove(&key(round.into())).unwrap();
+        store.flush().unwrap();
+    }
+    store.set(b"last", b"word").unwrap();
+    let model = pairs(&*store);
+    drop(store);
+    (disk, model)
+}
+
+fn a_writer_keeps_verify_and_repair_out(engine: &Engine) {
+    let (disk, _) = any_store(engine);
+    let _writer = open_any(engine, &disk, "/db", Access::Write);
+    let log = engine.newest_log(&disk.image());
+    let disk: Arc<dyn Vfs> = Arc::new(disk);
+    assert!(matches!(verify(disk.clone(), Path::new("/db")), Err(Error::Locked { .. })));
+    assert!(matches!(repair(disk.clone(), Path::new("/db"), Path::new("/new")), Err(Error::Locked { .. })));
+    let mut out = Vec::new();
+    inspect(disk, &log, View::Entries, &mut out).unwrap();
+    let out = String::from_utf8(out).unwrap();
+    assert!(out.contains("liveness unknown: /db: locked"), "{out}");
+}
+
+fn where_there_is_no_store_there_is_nothing_to_verify(engine: &Engine) {
+    let disk = empty_disk();
+    let shared: Arc<dyn Vfs> = Arc::new(disk.clone());
+    let is_none = || {
+        let verified = verify(shared.clone(), Path::new("/db"));
+        assert!(matches!(verified, Err(Error::NoStore { .. })), "{verified:?}");
+        let repaired = repair(shared.clone(), Path::new("/db"), Path::new("/new"));
+        assert!(matches!(repaired, Err(Error::NoStore { .. })), "{repaired:?}");
+    };
+    is_none();
+    disk.create_dir(Path::new("/db")).unwrap();
+    is_none();
+    assert!(inspect(shared.clone(), Path::new("/db"), View::Summary, &mut Vec::new()).is_err());
+    // The store stands beside it.
+    drop(open_any(engine, &disk, "/other", Access::Create));
+    is_none();
+}
+
+fn repair_goes_only_to_an_empty_place_outside(engine: &Engine) {
+    let (disk, _) = any_store(engine);
+    let disk: Arc<dyn Vfs> = Arc::new(disk);
+    for dest in ["/db", "/db/inside"] {
+        let error = repair(disk.clone(), Path::new("/db"), Path::new(dest)).unwrap_err();
+        assert!(matches!(error, Error::InvalidArgument(_)), "{dest}: {error}");
+    }
+}
+
 /// An empty store is whole, and its copy is one.
-#[test]
-fn an_empty_store_is_repaired_into_an_empty_store() {
-    let disk = SimDisk::new();
-    drop(open_at(&disk, "/db", Access::Create).unwrap());
+fn an_empty_store_is_repaired_into_an_empty_store(engine: &Engine) {
+    let disk = empty_disk();
+    drop(open_any(engine, &disk, "/db", Access::Create));
     assert!(check(&disk).is_sound());
-    let (report, found) = mend(&disk);
-    assert!(found.is_empty() && report.is_lossless(), "{report}");
+    let report = repair(Arc::new(disk.clone()), Path::new("/db"), Path::new("/new")).unwrap();
+    assert!(report.is_lossless(), "{report}");
+    let sound = verify(Arc::new(disk.clone()), Path::new("/new")).unwrap();
+    assert!(sound.is_sound(), "{sound}");
+    assert_eq!(pairs(&*open_any(engine, &disk, "/new", Access::Read)), Pairs::new());
 }
 
 /// E6: a block that can not be read is damage, not the end of the verification; what can be read at a
 /// second attempt is not lost.
-#[test]
-fn what_the_disk_can_not_read_is_damage() {
-    let (disk, model) = store();
+fn what_the_disk_can_not_read_is_damage(engine: &Engine) {
+    let (disk, model) = any_store(engine);
+    let ending = engine.output_ending();
+    let files = engine.data_files(&disk.image());
+    let file = files.iter().rfind(|path| path.to_str().unwrap().ends_with(ending)).unwrap();
+    let file = file.file_name().unwrap().to_str().unwrap();
     let lasting = |lasting| {
         let disk = FaultDisk::new(Arc::new(SimDisk::from_image(&disk.image(), Record::Off)));
-        disk.rule(At::first(Call::Read, "000002.seg"), Fault::Fail(Errno::Io), lasting);
+        disk.rule(At::first(Call::Read, file), Fault::Fail(Errno::Io), lasting);
         Arc::new(disk)
     };
     let report = verify(lasting(Lasting::Sticky), Path::new("/db")).unwrap();

@@ -20,7 +20,6 @@
 //!
 //! Where the LSM tree's memtable remembers the value, Bitcask's keydir remembers a place.
 
-mod catalog;
 pub mod census;
 pub mod checkpoint;
 pub mod compaction;
@@ -42,7 +41,6 @@ mod writer;
 
 use crate::engine::background::Background;
 use crate::engine::batch::WriteBatch;
-use crate::engine::bitcask::catalog::Catalog;
 use crate::engine::bitcask::census::Counters;
 use crate::engine::bitcask::cursor::{BitcaskCursor, Past, Pinned};
 use crate::engine::bitcask::index::Index;
@@ -51,6 +49,7 @@ use crate::engine::bitcask::options::BitcaskOptions;
 use crate::engine::bitcask::recover::{Purpose, recover, remove_leftovers};
 use crate::engine::bitcask::segment::{SegmentMeta, SegmentState, Shelf};
 use crate::engine::bitcask::writer::{Active, Writer};
+use crate::engine::catalog::Catalog;
 use crate::engine::claim::{self, Claim};
 use crate::engine::commit::Commit;
 use crate::engine::event::Event;
@@ -96,7 +95,7 @@ struct Store {
     index: Arc<Index>,
     commit: Commit<Request>,
     active: Arc<Active>,
-    catalog: Arc<Catalog>,
+    catalog: Arc<Catalog<SegmentMeta>>,
     merger: Merger,
     /// Set when a merge may be worth it, or the worker is needed otherwise.
     merge_wanted: AtomicBool,
@@ -144,7 +143,9 @@ impl Store {
         open.listener.tell(Event::Opened { keys: index.keydir.footprint().keys, seqno: last_seqno });
         let health = shelf.health.clone();
         let active = Arc::new(Active::new(writer, health.clone()));
-        let catalog = Arc::new(Catalog::new(manifest, next_number, health.clone()));
+        // A place has 32 bits for the number of its segment.
+        let numbers = next_number..=u64::from(u32::MAX);
+        let catalog = Arc::new(Catalog::new(manifest, numbers, health.clone()));
         let counters = Arc::<Counters>::default();
         let merger = Merger {
             options: options.clone(),

@@ -30,6 +30,7 @@ use bincode::Options;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 
 /// The log kind of a manifest.
 pub const LOG_KIND: u32 = 1;
@@ -130,9 +131,10 @@ pub struct Read<F> {
     header: Header,
 }
 
-/// Reads the directory's manifest, changing nothing.
+/// Reads the directory's manifest, changing nothing. A missing one is damage: without it nobody can say
+/// which files are live.
 pub fn read<F: Serialize + DeserializeOwned + Clone>(dir: &Dir, store_id: u64) -> Result<Read<F>> {
-    let file = dir.open(MANIFEST, Cause::Recovery)?;
+    let file = dir.open(MANIFEST, Cause::Recovery).map_err(|error| missing(dir, error))?;
     let mut head = [0; HEADER_LEN as usize];
     file.read_exact_at(&mut head, 0)?;
     // The number counts replacements: only the file itself knows it.
@@ -160,6 +162,15 @@ pub fn read<F: Serialize + DeserializeOwned + Clone>(dir: &Dir, store_id: u64) -
         synced: reader.synced(),
         header,
     })
+}
+
+fn missing(dir: &Dir, error: Error) -> Error {
+    match &error {
+        Error::Io { source, .. } if source.kind() == ErrorKind::NotFound => {
+            Error::corruption(&dir.join(MANIFEST), 0, "the manifest is missing")
+        }
+        _ => error,
+    }
 }
 
 /// The manifest of an open store.

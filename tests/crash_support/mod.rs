@@ -3,7 +3,6 @@
 pub(crate) mod experiments;
 pub(crate) mod forgotten;
 pub(crate) mod history;
-pub(crate) mod intruder;
 pub(crate) mod lives;
 pub(crate) mod oracle;
 pub(crate) mod sites;

@@ -118,7 +118,7 @@ fn kind(path: &Path, bytes: &[u8]) -> Kind {
 }
 
 /// The edit that was appended to a manifest.
-fn edit(record: &[u8]) -> Option<Edit<LiveFile>> {
+pub(crate) fn edit(record: &[u8]) -> Option<Edit<LiveFile>> {
     let shape = Shape::read(record, record.len() as u64).ok()?;
     Edit::decode(&record[shape.payload..])
 }

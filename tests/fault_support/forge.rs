@@ -1,5 +1,7 @@
 //! Logs taken apart, changed, and given right checksums again: damage that no checksum shows.
 
+#![allow(dead_code, reason = "what one test file leaves unused, another uses")]
+
 use crate::fault_support::engine::disk_of;
 use crate::fault_support::store::STORE_ID;
 use kvs::engine::filename::{self, FileName};

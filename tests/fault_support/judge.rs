@@ -1,5 +1,7 @@
 //! The judge of damaged stores: an answer is right, or it is an error that names file and offset.
 
+#![allow(dead_code, reason = "what one test file leaves unused, another uses")]
+
 use crate::fault_support::alloc;
 use crate::fault_support::engine::Engine;
 use crate::fault_support::real;

@@ -1,5 +1,7 @@
 //! Images on the real disk.
 
+#![allow(dead_code, reason = "what one test file leaves unused, another uses")]
+
 use kvs::vfs::memory::image::Image;
 use kvs::vfs::os::OsDisk;
 use kvs::vfs::{Cause, Vfs};

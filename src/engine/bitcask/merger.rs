@@ -4,15 +4,15 @@
 //! something durable; the new files are whole and durable; the edit that names them is durable; only
 //! then do readers see them, and the old files go when their last reader lets go.
 
-use crate::engine::bitcask::catalog::Catalog;
 use crate::engine::bitcask::census::Counters;
 use crate::engine::bitcask::compaction::choice::Choice;
 use crate::engine::bitcask::compaction::picker::Aim;
 use crate::engine::bitcask::compaction::{self, Job, Merged};
 use crate::engine::bitcask::index::Index;
 use crate::engine::bitcask::options::BitcaskOptions;
-use crate::engine::bitcask::segment::Shelf;
+use crate::engine::bitcask::segment::{SegmentMeta, Shelf};
 use crate::engine::bitcask::writer::Active;
+use crate::engine::catalog::Catalog;
 use crate::engine::event::Event;
 use crate::engine::range::KeyRange;
 use crate::error::Result;
@@ -27,7 +27,7 @@ pub(super) struct Merger {
     pub(super) shelf: Arc<Shelf>,
     pub(super) index: Arc<Index>,
     pub(super) active: Arc<Active>,
-    pub(super) catalog: Arc<Catalog>,
+    pub(super) catalog: Arc<Catalog<SegmentMeta>>,
     pub(super) counters: Arc<Counters>,
     pub(super) turn: Mutex<Turn>,
 }

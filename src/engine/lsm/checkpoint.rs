@@ -7,7 +7,7 @@
 use crate::engine::filename;
 use crate::engine::identity::Identity;
 use crate::engine::lsm::version::Version;
-use crate::engine::lsm::version::edit::{LiveFile, StoreMeta};
+use crate::engine::lsm::version::edit::LiveFile;
 use crate::engine::lsm::wal::WalWriter;
 use crate::engine::manifest::Manifest;
 use crate::error::Result;
@@ -31,8 +31,7 @@ pub(super) fn write(
     }
     let last_seqno = version.tables().map(|table| table.meta.last_seqno).max().unwrap_or(0);
     let wal = WalWriter::create(to, identity.store_id, number, last_seqno + 1)?;
-    let store = StoreMeta { comparator: comparator.to_string(), last_seqno };
-    live.extend([(0, LiveFile::Store(store)), (number, LiveFile::Wal(wal.meta()))]);
+    live.extend([LiveFile::store(comparator, last_seqno), (number, LiveFile::Wal(wal.meta()))]);
     Manifest::create(to, identity.store_id, live)?;
     identity.install(to)
 }

@@ -1,11 +1,13 @@
 //! What flushes, compactions and loads need to write tables.
 
+use crate::engine::event::Event;
 use crate::engine::filename;
+use crate::engine::health::Health;
 use crate::engine::lsm::options::LsmOptions;
 use crate::engine::lsm::table::builder::TableBuilder;
 use crate::engine::lsm::table::store::TableStore;
-use crate::engine::lsm::version::Bin;
 use crate::engine::lsm::version::edit::{LiveFile, TableMeta};
+use crate::engine::lsm::version::{Bin, TableFile};
 use crate::error::Result;
 use crate::vfs::Cause;
 use std::sync::Arc;
@@ -46,6 +48,23 @@ impl Maker {
     /// Begins to write tables.
     pub fn make(&self) -> Made<'_> {
         Made { maker: self, tables: Vec::new(), begun: Vec::new() }
+    }
+
+    /// Tables that an edit names, as a version holds them.
+    pub fn files(&self, tables: &[(u64, TableMeta)]) -> Vec<Arc<TableFile>> {
+        let file =
+            |(number, meta): &(u64, TableMeta)| TableFile::new(*number, meta.clone(), self.bin.clone());
+        tables.iter().map(|table| Arc::new(file(table))).collect()
+    }
+
+    /// Whether the store goes on.
+    pub fn health(&self) -> &Health {
+        &self.bin.health
+    }
+
+    /// Tells the store's listener.
+    pub fn tell(&self, event: Event) {
+        self.bin.listener.tell(event);
     }
 
     /// Whether the store is being closed.

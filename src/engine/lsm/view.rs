@@ -6,7 +6,7 @@
 
 use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::memtable::Memtable;
-use crate::engine::lsm::version::Version;
+use crate::engine::lsm::version::{TableFile, Version};
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -78,5 +78,31 @@ impl Views {
         let _changing = self.changing.lock();
         let next = change(&self.current.load());
         self.current.store(Arc::new(next));
+    }
+
+    /// Seals the memtable whose log is `wal`, and puts an empty one into its place.
+    pub fn rotate(&self, wal: u64, active: Arc<Memtable>) {
+        self.change(|view| {
+            let full = SealedMemtable { memtable: view.active.clone(), wal };
+            let sealed = std::iter::once(full).chain(view.sealed.iter().cloned()).collect();
+            View { active, sealed, version: view.version.clone() }
+        });
+    }
+
+    /// Puts tables into the place of the sealed memtable whose log is `wal`.
+    pub fn flush(&self, wal: u64, tables: &[Arc<TableFile>]) {
+        self.change(|view| View {
+            active: view.active.clone(),
+            sealed: view.sealed.iter().filter(|sealed| sealed.wal != wal).cloned().collect(),
+            version: Arc::new(view.version.with(&[], tables, &self.order)),
+        });
+    }
+
+    /// Takes tables away and puts others in; the memtables stay.
+    pub fn change_tables(&self, removed: &[u64], added: &[Arc<TableFile>]) {
+        self.change(|view| View {
+            version: Arc::new(view.version.with(removed, added, &self.order)),
+            ..view.clone()
+        });
     }
 }

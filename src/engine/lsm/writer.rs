@@ -1,13 +1,76 @@
-//! What a commit leader holds: the newest log, and the memtable that goes with it.
+//! The writing end of the tree: what a commit leader holds.
 
 use crate::engine::batch::{Op, WriteBatch};
+use crate::engine::health::Health;
 use crate::engine::lsm::key::Kind;
 use crate::engine::lsm::memtable::Memtable;
 use crate::engine::lsm::wal::WalWriter;
 use crate::engine::request::Request;
+use crate::error::{Error, Result};
+use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The log and the memtable that are written.
+/// The writer, for the leader of a commit and for who rotates.
+#[derive(Debug)]
+pub(super) struct Active {
+    /// `None` when open for reading only, and after closing.
+    writer: Mutex<Option<Writer>>,
+    /// The number of the newest log, for who does not want to wait for the writer.
+    wal: AtomicU64,
+    health: Arc<Health>,
+}
+
+impl Active {
+    pub(super) fn new(writer: Option<Writer>, wal: u64, health: Arc<Health>) -> Active {
+        Active { writer: Mutex::new(writer), wal: AtomicU64::new(wal), health }
+    }
+
+    #[inline]
+    pub(super) fn lock(&self) -> MutexGuard<'_, Option<Writer>> {
+        self.writer.lock()
+    }
+
+    /// Whether writes are taken.
+    pub(super) fn check_writable(&self) -> Result<()> {
+        match &*self.lock() {
+            Some(_) => self.health.check(),
+            None => Err(Error::ReadOnly),
+        }
+    }
+
+    /// The number of the newest log.
+    pub(super) fn wal(&self) -> u64 {
+        self.wal.load(Ordering::Relaxed)
+    }
+
+    /// Takes note that another log was begun.
+    pub(super) fn note_wal(&self, number: u64) {
+        self.wal.store(number, Ordering::Relaxed);
+    }
+
+    /// Makes durable what the operating system has, without keeping writers out.
+    pub(super) fn sync_behind(&self) -> Result<()> {
+        self.health.check()?;
+        let found = self.lock().as_ref().and_then(|w| Some((w.wal.unsynced()?, w.wal.number())));
+        let Some(((file, len), number)) = found else { return Ok(()) };
+        self.health.guard(file.sync())?;
+        if let Some(writer) = &mut *self.lock()
+            && writer.wal.number() == number
+        {
+            writer.wal.note_synced(len);
+        }
+        Ok(())
+    }
+
+    /// Asks the system to begin writing what was appended.
+    pub(super) fn start_writeback(&self) {
+        let file = self.lock().as_ref().map(|writer| writer.wal.file().clone());
+        file.inspect(|file| file.start_writeback());
+    }
+}
+
+/// The newest log, and the memtable that goes with it.
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) wal: WalWriter,

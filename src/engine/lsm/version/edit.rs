@@ -13,6 +13,13 @@ pub enum LiveFile {
     Table(TableMeta),
 }
 
+impl LiveFile {
+    /// What an edit says of the store itself, with its number.
+    pub fn store(comparator: &str, last_seqno: u64) -> (u64, LiveFile) {
+        (0, LiveFile::Store(StoreMeta { comparator: comparator.to_string(), last_seqno }))
+    }
+}
+
 /// What is true of the store as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreMeta {

@@ -1,5 +1,6 @@
-//! A disk on which somebody acts in the middle of a merge.
+//! A disk on which somebody acts in the middle of a merge or a compaction.
 
+use crate::fault_support::engine::Engine;
 use kvs::vfs::{Cause, DirEntry, DirLock, DiskFile, LockMode, Vfs};
 use std::fmt;
 use std::io;
@@ -25,6 +26,7 @@ pub(crate) struct Intruded {
 }
 
 struct State {
+    is_armed: bool,
     intruder: Option<Box<dyn FnOnce() + Send>>,
     merge_has_output: bool,
 }
@@ -32,8 +34,14 @@ struct State {
 impl Intruded {
     pub(crate) fn new(inner: Arc<dyn Vfs>, when: When, intruder: impl FnOnce() + Send + 'static) -> Intruded {
         let intruder: Box<dyn FnOnce() + Send> = Box::new(intruder);
-        let act = Mutex::new(State { intruder: Some(intruder), merge_has_output: false });
+        let act = Mutex::new(State { is_armed: false, intruder: Some(intruder), merge_has_output: false });
         Intruded { inner, when, act }
+    }
+
+    /// The next such moment is the one; until this is said, none is.
+    pub(crate) fn arm(&self) {
+        let mut state = self.act.lock().unwrap();
+        (state.is_armed, state.merge_has_output) = (true, false);
     }
 
     /// Whether the moment has come.
@@ -43,7 +51,8 @@ impl Intruded {
 
     fn reach(&self, when: When) {
         let mut state = self.act.lock().unwrap();
-        let is_now = when == self.when && (when != When::OutputsAreWhole || state.merge_has_output);
+        let is_now =
+            state.is_armed && when == self.when && (when != When::OutputsAreWhole || state.merge_has_output);
         state.merge_has_output |= when == When::OutputIsMade;
         let intruder = if is_now { state.intruder.take() } else { None };
         // Not locked: the intruder uses this disk too.
@@ -62,7 +71,7 @@ impl fmt::Debug for Intruded {
 
 impl Vfs for Intruded {
     fn create(&self, path: &Path, cause: Cause) -> io::Result<Arc<dyn DiskFile>> {
-        if cause == Cause::Merge {
+        if Engine::is_rewrite(cause) {
             self.reach(When::OutputIsMade);
         }
         self.inner.create(path, cause)
@@ -73,7 +82,7 @@ impl Vfs for Intruded {
     }
 
     fn open(&self, path: &Path, cause: Cause) -> io::Result<Arc<dyn DiskFile>> {
-        if cause == Cause::Merge {
+        if Engine::is_rewrite(cause) {
             self.reach(When::InputIsOpened);
         }
         self.inner.open(path, cause)

@@ -1,0 +1,58 @@
+//! The catalog: which files are live, durably, and which number comes next.
+
+use crate::engine::health::Health;
+use crate::engine::manifest::{Edit, Manifest};
+use crate::error::{Error, Result};
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The manifest of an open store, as those who make files share it; `F` describes a file.
+#[derive(Debug)]
+pub struct Catalog<F> {
+    /// `None` when open for reading only. Locked after the writer, where both are.
+    manifest: Mutex<Option<Manifest<F>>>,
+    next_number: AtomicU64,
+    last_number: u64,
+    health: Arc<Health>,
+}
+
+impl<F: Serialize + DeserializeOwned + Clone> Catalog<F> {
+    /// Goes on with this manifest. `numbers` are free, and there are no others.
+    pub fn new(
+        manifest: Option<Manifest<F>>,
+        numbers: RangeInclusive<u64>,
+        health: Arc<Health>,
+    ) -> Catalog<F> {
+        let (next_number, last_number) = (AtomicU64::new(*numbers.start()), *numbers.end());
+        Catalog { manifest: Mutex::new(manifest), next_number, last_number, health }
+    }
+
+    /// A number that no file has had. Fails when all are used up.
+    pub fn take_number(&self) -> Result<u64> {
+        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        match number <= self.last_number {
+            true => Ok(number),
+            false => {
+                let last = self.last_number;
+                Err(Error::invalid(format!("all file numbers up to {last} are used up; export and import")))
+            }
+        }
+    }
+
+    /// Makes an edit durable. A failure poisons the store: what the disk says is unknown.
+    pub fn apply(&self, edit: Edit<F>) -> Result<()> {
+        match &mut *self.manifest.lock() {
+            Some(manifest) => self.health.guard(manifest.apply(edit)),
+            None => Err(Error::ReadOnly),
+        }
+    }
+
+    /// Ends the manifest in an orderly way.
+    pub fn close(&self) -> Result<()> {
+        self.manifest.lock().as_mut().map_or(Ok(()), Manifest::close)
+    }
+}
