@@ -126,9 +126,19 @@ fn beside(write: impl Fn(u64) + Sync, read: impl FnOnce()) {
                 i += 1;
             }
         });
+        // Also when it panics: the writer would go on for ever.
+        let _end = AtEnd(&done);
         read();
-        done.store(true, Ordering::Relaxed);
     });
+}
+
+/// Says so when it goes.
+struct AtEnd<'a>(&'a AtomicBool);
+
+impl Drop for AtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 fn batches_are_seen_whole_or_not_at_all(store: &dyn KvsEngine) {
