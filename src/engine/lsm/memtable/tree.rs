@@ -267,15 +267,25 @@ impl Tree {
     /// The last leaf.
     pub(super) fn last(&self) -> Page {
         let (mut level, mut place) = self.root();
-        loop {
+        while level > 0 {
             let node = self.node(place);
             match node.next() {
-                NOWHERE if level == 0 => return self.page(place),
+                // Should the node be split now, this comes to a child left of the last: the leaves below
+                // lead on to it.
                 NOWHERE => {
                     let last = |permutation: Permutation| node.link(permutation.slot(permutation.len() - 1));
                     place = node.steady(last).place;
                     level -= 1;
                 }
+                next => place = next,
+            }
+        }
+        loop {
+            // What is in it first, and what is behind it second: the other way round a split in between
+            // would hide the upper half.
+            let page = self.page(place);
+            match self.node(place).next() {
+                NOWHERE => return page,
                 next => place = next,
             }
         }
