@@ -8,6 +8,7 @@ mod common;
 use common::engines::Store;
 use common::words::{fill, get, some};
 use kvs::engine::kind::EngineKind;
+use kvs::engine::lsm::options::LsmOptions;
 use kvs::engine::options::{Access, OpenOptions};
 use kvs::error::Error;
 use kvs::vfs::fault::{At, Call, Errno, Fault, FaultDisk, Lasting};
@@ -18,6 +19,8 @@ on_every_kept_engine!([a_reader_can_be_synced]);
 // Where files are not mapped, so that every read can be made to fail.
 on_engine!(unmapped_bitcask, BITCASK, [a_swap_that_can_not_read_the_old_value_does_not_poison]);
 on_engine!(unmapped_lsm, LSM, [a_swap_that_can_not_read_the_old_value_does_not_poison]);
+
+on_engine!(inline_lsm, LSM, [a_flush_that_fills_level_0_is_followed_by_a_compaction]);
 
 /// A swap reads the old value. When that read failed, the engine took it for a failed write and
 /// refused all writes from then on, and every other writer of the same commit group got the error
@@ -54,4 +57,22 @@ fn a_reader_can_be_synced(store: &mut Store) {
     let options = OpenOptions { access: Access::Read, ..store.options() };
     store.open_with(&store.path(), options, &[]).unwrap().sync().unwrap();
     assert_eq!(store.image(), image);
+}
+
+/// A flush asked for a compaction, and only a write looked whether one was asked for. A store that was
+/// flushed and then only read kept a full level 0, which every get had to look through.
+fn a_flush_that_fills_level_0_is_followed_by_a_compaction(store: &mut Store) {
+    let level_0 = |store: &Store| {
+        let stats = store.stats().unwrap();
+        stats.files.iter().filter(|file| file.level == Some(0)).count()
+    };
+    let full = LsmOptions::default().level0_tables;
+    for flushed in 1..full {
+        fill(&**store, "a=1 b=2");
+        store.flush().unwrap();
+        assert_eq!(level_0(store), flushed);
+    }
+    fill(&**store, "a=1 b=2");
+    store.flush().unwrap();
+    assert_eq!(level_0(store), 0);
 }
