@@ -191,7 +191,7 @@ fn it_does_what_a_sorted_map_does() {
 
 #[test]
 fn keys_in_order_and_in_the_reverse_are_all_found() {
-    let count = if cfg!(miri) { 300 } else { 6_000 };
+    let count = if cfg!(miri) { 120 } else { 6_000 };
     for order in orders() {
         for is_down in [false, true] {
             let mut both = Both::new(order.clone());
