@@ -25,7 +25,7 @@ use kvs::engine::lsm::options::LsmOptions;
 use kvs::engine::lsm::table::Table;
 use kvs::engine::lsm::table::layout::{Region, RegionKind};
 use kvs::engine::lsm::table::store::TableStore;
-use kvs::engine::lsm::version::edit::{LiveFile, StoreMeta};
+use kvs::engine::lsm::version::edit::{LiveFile, StoreMeta, TableMeta, WalMeta, WalState};
 use kvs::engine::manifest::{self, Files, Manifest};
 use kvs::engine::options::{Access, OpenOptions, WriteOptions};
 use kvs::engine::range::KeyRange;
@@ -47,6 +47,16 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 const MANIFEST: &str = "/db/MANIFEST";
+
+/// What the tests call tiny is what the engine calls so.
+#[test]
+fn tiny_is_tiny() {
+    let mut options = LsmOptions::default();
+    for (name, value) in common::engines::LSM_TINY.settings {
+        options.set(name, value).unwrap();
+    }
+    assert_eq!(options, LsmOptions::tiny());
+}
 
 // ---- stores ----
 
@@ -393,6 +403,70 @@ fn c07_manifest_that_is_none() {
     let mut same = image.clone();
     replace_manifest(&mut same, STORE_ID, |live| assert!(live.contains_key(number)));
     assert!(open_manual(disk_of(&same)).is_ok());
+}
+
+// Row C7, a manifest whose checksums are right, and which says what can not be.
+#[test]
+fn c07_manifest_that_says_what_can_not_be() {
+    let (store, disk) = fresh(&Engine::lsm().with("compression", "none"), Schedule::Manual);
+    (0..60).for_each(|n| store.set(&key(n), &value(n, 90)).unwrap());
+    store.compact().unwrap();
+    assert!(store.remove(&key(3)).unwrap());
+    drop(store);
+    let image = disk.image();
+    let known = live(&image).unwrap().live;
+    let of_tables = known.iter().filter_map(|(number, file)| match file {
+        LiveFile::Table(meta) => Some((*number, meta.clone())),
+        _ => None,
+    });
+    let of_tables: Vec<_> = of_tables.collect();
+    let ((number, meta), (_, second)) = (&of_tables[0], &of_tables[1]);
+    assert!(meta.level > 0 && meta.level == second.level);
+    let log = *known.iter().find(|(_, file)| matches!(file, LiveFile::Wal(_))).unwrap().0;
+    let table = |change: fn(&mut TableMeta)| {
+        let mut meta = meta.clone();
+        change(&mut meta);
+        (*number, Some(LiveFile::Table(meta)))
+    };
+    let wal = |first_seqno, state| (log, Some(LiveFile::Wal(WalMeta { first_seqno, state })));
+    let active = WalState::Active { durable: 0 };
+    let sealed = WalState::Sealed { len: 32, checksum: 0, last_seqno: 1 };
+    let crossing = TableMeta { largest: second.smallest.clone(), ..meta.clone() };
+    let cases = [
+        ("a table with the highest number", (u64::MAX - 1, Some(known[number].clone())), ".sst"),
+        ("a log with the highest number", (u64::MAX - 1, Some(known[&log].clone())), ".wal"),
+        ("a table as the store itself", (0, Some(known[number].clone())), "MANIFEST"),
+        ("the store itself as a file", (log + 50, Some(known[&0].clone())), "MANIFEST"),
+        ("no log", (log, None), "MANIFEST"),
+        ("nothing about the store", (0, None), "MANIFEST"),
+        ("a sealed log as the newest", wal(1, sealed), ""),
+        ("a log that begins with write 0", wal(0, active), "MANIFEST"),
+        ("a log that begins behind the last write", wal(u64::MAX, active), "MANIFEST"),
+        ("a level that there is not", table(|meta| meta.level = 7), "MANIFEST"),
+        ("a first key that is none", table(|meta| meta.smallest = vec![1; 7]), "MANIFEST"),
+        ("a last key that is none", table(|meta| meta.largest = Vec::new()), "MANIFEST"),
+        ("writes that go back", table(|meta| meta.last_seqno = 0), "MANIFEST"),
+        ("writes beyond the last one", table(|meta| meta.last_seqno = u64::MAX), "MANIFEST"),
+        ("more tombstones than entries", table(|meta| meta.tombstones = meta.entries + 1), "MANIFEST"),
+        ("entries without end", table(|meta| meta.entries = u64::MAX), "MANIFEST"),
+        ("another length", table(|meta| meta.len += 1), ".sst"),
+        ("tables of one level that share keys", (*number, Some(LiveFile::Table(crossing))), "MANIFEST"),
+    ];
+    for (what, (number, file), wanted) in cases {
+        let mut image = image.clone();
+        replace_manifest(&mut image, STORE_ID, |live| match file {
+            Some(file) => drop(live.insert(number, file)),
+            None => drop(live.remove(&number)),
+        });
+        let path = corrupt_file(&is_refused(&image, what));
+        assert!(path.to_str().unwrap().ends_with(wanted), "{what}: {}", path.display());
+    }
+    // What it says of a table's contents is believed only until that is read.
+    let mut image = image.clone();
+    let (number, file) = table(|meta| meta.contents ^= 1);
+    replace_manifest(&mut image, STORE_ID, |live| drop(live.insert(number, file.unwrap())));
+    let store = open_manual(disk_of(&image)).unwrap();
+    assert_eq!(corrupt_file(&contents(&*store).unwrap_err()), path_of(&filename::table(number)));
 }
 
 /// Gives an image a manifest with one edit, which says what the old one did, changed.
