@@ -127,6 +127,7 @@ pub(crate) fn run(engine: &Engine, disk: Arc<dyn Vfs>, seconds: u64) {
         }
         threads.push(scope.spawn(|| look_at_snapshots(store, history)));
         threads.push(scope.spawn(|| walk(store, history)));
+        threads.push(scope.spawn(|| scan(store, history)));
         threads.push(scope.spawn(|| compact(store, history)));
         // One that panics ends all, so that the test ends.
         while began.elapsed() < Duration::from_secs(seconds) || history.compactions.load(SeqCst) < 3 {
@@ -239,6 +240,35 @@ fn look_at_snapshots(store: &dyn KvsEngine, history: &History) {
         }
         if held.len() > 4 {
             held.remove(random.below(5) as usize);
+        }
+    }
+}
+
+/// Scans parts of the present, from either end.
+fn scan(store: &dyn KvsEngine, history: &History) {
+    let mut random = Random(500);
+    while !history.is_over() {
+        let from = random.below(KEYS);
+        let to = from + random.below(KEYS - from + 1);
+        let mut range = KeyRange::of(key(from)..key(to));
+        let is_reverse = random.below(2) == 0;
+        if is_reverse {
+            range = range.reverse();
+        }
+        let floors = history.all_acknowledged();
+        let pairs = store.scan(range).unwrap().map(|pair| pair.unwrap());
+        let mut found: Vec<(u64, Vec<u8>)> =
+            pairs.map(|(key, value)| (number(&key), value.to_vec())).collect();
+        if is_reverse {
+            found.reverse();
+        }
+        let by = if is_reverse { "scan from the end" } else { "scan" };
+        assert!(found.is_sorted_by(|(a, _), (b, _)| a < b), "{by} of {from}..{to}: {found:?}");
+        assert!(found.iter().all(|(n, _)| (from..to).contains(n)), "{by} of {from}..{to}: {found:?}");
+        let mut found = found.into_iter().peekable();
+        for n in from..to {
+            let value = found.next_if(|(at, _)| *at == n).map(|(_, value)| value);
+            history.check(n, floors[n as usize], value.as_deref(), by);
         }
     }
 }

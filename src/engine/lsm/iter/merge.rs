@@ -101,21 +101,29 @@ impl<C: EntryCursor> Merge<C> {
         self.sift_down(0);
     }
 
-    /// Makes all other sources stand on the far side of the current entry, then sorts them the other
-    /// way.
+    /// Moves on from the current entry, the other way: makes every source stand on the first entry that
+    /// it has on that side, then sorts them that way.
     fn turn(&mut self, heading: Heading) -> Result<()> {
         let current = self.heap[0];
         self.pivot.clear();
         self.pivot.extend_from_slice(self.sources[current].key());
         // If a source fails, nothing is known: the cursor is invalid then.
         self.heap.clear();
-        for (i, source) in self.sources.iter_mut().enumerate().filter(|(i, _)| *i != current) {
-            debug_assert_ne!(i, current);
-            source.seek(&self.pivot)?;
-            if heading == Heading::Reverse {
-                match source.valid() {
-                    true => source.prev()?,
-                    false => source.seek_to_last()?,
+        for (i, source) in self.sources.iter_mut().enumerate() {
+            match heading {
+                Heading::Forward if i == current => source.next()?,
+                Heading::Forward => source.seek(&self.pivot)?,
+                Heading::Reverse if i == current => source.prev()?,
+                Heading::Reverse => {
+                    source.seek(&self.pivot)?;
+                    match source.valid() {
+                        true => source.prev()?,
+                        false => source.seek_to_last()?,
+                    }
+                    // A memtable is written meanwhile: what was not there when it was sought may be now.
+                    while source.valid() && self.order.compare_internal(source.key(), &self.pivot).is_ge() {
+                        source.prev()?;
+                    }
                 }
             }
         }
@@ -126,7 +134,7 @@ impl<C: EntryCursor> Merge<C> {
 
     fn advance(&mut self, heading: Heading) -> Result<()> {
         if self.heading != heading {
-            self.turn(heading)?;
+            return self.turn(heading);
         }
         let source = &mut self.sources[self.heap[0]];
         let moved = match heading {
@@ -227,6 +235,70 @@ pub(super) mod tests {
         }
         fn value(&self) -> &[u8] {
             &self.entries[self.at.unwrap()].1
+        }
+    }
+
+    /// Entries that grow by one after each seek: a writer's, who is as fast as can be.
+    struct Growing {
+        listed: Listed,
+        coming: Vec<(Vec<u8>, Vec<u8>)>,
+    }
+
+    impl EntryCursor for Growing {
+        fn seek_to_first(&mut self) -> Result<()> {
+            self.listed.seek_to_first()
+        }
+        fn seek_to_last(&mut self) -> Result<()> {
+            self.listed.seek_to_last()
+        }
+        fn seek(&mut self, target: &[u8]) -> Result<()> {
+            self.listed.seek(target)?;
+            if let Some(entry) = self.coming.pop() {
+                let at = self.listed.entries.partition_point(|other| other.0 < entry.0);
+                self.listed.entries.insert(at, entry);
+                // It goes on standing on what it stood on.
+                self.listed.at = self.listed.at.map(|stood| stood + usize::from(at <= stood));
+            }
+            Ok(())
+        }
+        fn next(&mut self) -> Result<()> {
+            self.listed.next()
+        }
+        fn prev(&mut self) -> Result<()> {
+            self.listed.prev()
+        }
+        fn valid(&self) -> bool {
+            self.listed.valid()
+        }
+        fn key(&self) -> &[u8] {
+            self.listed.key()
+        }
+        fn value(&self) -> &[u8] {
+            self.listed.value()
+        }
+    }
+
+    // To turn round, the merge sought the current key in every other source, went one back in it, and
+    // then moved whichever source came first, taking it for the current one. Where a writer had put an
+    // entry above the current one into a memtable between the two, that came first; the current source
+    // stayed where it was, and `prev` came to the key that it had left: a cursor stood still, and a scan
+    // from the end of a range began with a key that is not in it. Found by the long run of
+    // `tests/concurrency.rs`, once in some minutes.
+    #[test]
+    fn turning_round_leaves_the_current_entry_whatever_is_written_meanwhile() {
+        let entry = |key: &[u8], seqno| (internal(key, trailer(seqno, Kind::Set)), Vec::new());
+        for (has, coming) in [(b"a", b"c"), (b"a", b"z"), (b"x", b"c")] {
+            let [old, has, coming] = [entry(b"b", 1), entry(has, 2), entry(coming, 3)];
+            let listed = |entries| Listed { entries, ..Listed::default() };
+            let fixed = Growing { listed: listed(vec![entry(b"0", 4), old.clone()]), coming: vec![] };
+            let growing = Growing { listed: listed(vec![has]), coming: vec![coming.clone()] };
+            let mut merge = Merge::new(Order::Bytewise, vec![growing, fixed]);
+            merge.seek_to_first().unwrap();
+            while merge.key() != old.0 {
+                merge.next().unwrap();
+            }
+            merge.prev().unwrap();
+            assert!(merge.valid() && merge.key() < &old.0[..], "{coming:?} came");
         }
     }
 
