@@ -137,6 +137,14 @@ pub trait KvsEngine: KvsRead {
         self.compact_range(&KeyRange::all())
     }
 
+    /// Does what the background would do if nothing were written from now on, in the caller's thread, and
+    /// returns when nothing of it is left: what is in memory is in files, and what is worth reclaiming is
+    /// reclaimed. Benchmarks settle before they look at bytes.
+    ///
+    /// LSM: flushes, and compacts until the levels have their sizes. Bitcask: merges while a segment has
+    /// the garbage that makes a merge worth it. Memory: does nothing.
+    fn settle(&self) -> Result<()>;
+
     /// Writes pairs whose keys come in strictly ascending order, as cheaply as the engine can, and
     /// returns how many. A key that is there already gets the new value.
     ///

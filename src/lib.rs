@@ -18,6 +18,7 @@
 //!
 //! The directory of a store is the same whether the library opens it or the command `kvs` does.
 
+pub mod bench;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod codec;

@@ -19,7 +19,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("engine/migrate", 62),
     ("engine/kind", 60),
     ("server", 50),
-    ("bench", 50),
+    ("bench", 62),
     ("engine/bitcask", 50),
     ("engine/lsm", 50),
     ("engine/memory", 50),

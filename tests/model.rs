@@ -321,6 +321,10 @@ impl KvsEngine for Forgetful {
         self.0.flush()
     }
 
+    fn settle(&self) -> Result<()> {
+        self.0.settle()
+    }
+
     fn compact_range(&self, range: &KeyRange) -> Result<()> {
         self.0.compact_range(range)
     }

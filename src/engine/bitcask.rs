@@ -218,6 +218,11 @@ impl KvsEngine for Bitcask {
         Ok(())
     }
 
+    fn settle(&self) -> Result<()> {
+        self.store.active.check_writable()?;
+        self.store.merger.merge_all()
+    }
+
     fn compact_range(&self, range: &KeyRange) -> Result<()> {
         self.store.compact(range)
     }

@@ -291,6 +291,11 @@ impl KvsEngine for Lsm {
         Ok(())
     }
 
+    fn settle(&self) -> Result<()> {
+        self.store.flush()?;
+        self.store.compactor.settle()
+    }
+
     fn compact_range(&self, range: &KeyRange) -> Result<()> {
         self.store.compact(range)?;
         self.wake();
@@ -325,13 +330,6 @@ impl KvsEngine for Lsm {
 }
 
 impl Lsm {
-    /// Flushes, and does all that the background would do if nothing were written from now on: the levels
-    /// come to their sizes, and space to what it may be. In the caller's thread.
-    pub fn settle(&self) -> Result<()> {
-        self.store.flush()?;
-        self.store.compactor.settle()
-    }
-
     #[inline]
     fn submit(&self, batch: WriteBatch, durability: Durability, ask: Ask) -> Result<Answer> {
         // Without a thread to sync behind it, an interval has to be no time at all.

@@ -6,7 +6,7 @@ use crate::engine::explain::{Explanation, Found, Step};
 use crate::engine::load;
 use crate::engine::options::WriteOptions;
 use crate::engine::range::{Direction, KeyRange};
-use crate::engine::stats::Stats;
+use crate::engine::stats::{Counter, Stats};
 use crate::engine::value::Value;
 use crate::engine::{Cursor, KvsEngine, KvsRead, Pairs, Snapshot};
 use crate::error::{Error, Result};
@@ -100,6 +100,10 @@ impl KvsEngine for Memory {
         Ok(())
     }
 
+    fn settle(&self) -> Result<()> {
+        Ok(())
+    }
+
     fn compact_range(&self, _: &KeyRange) -> Result<()> {
         Ok(())
     }
@@ -120,6 +124,7 @@ impl KvsEngine for Memory {
             keys: state.map.len() as u64,
             seqno: state.seqno,
             memory_bytes: bytes,
+            memory: vec![Counter { name: "pairs", value: bytes }],
             snapshots: Arc::strong_count(&state.held) as u64 - 1,
             ..Stats::default()
         })

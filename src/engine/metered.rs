@@ -84,6 +84,8 @@ counted! {
     syncs,
     /// Flushes asked for.
     flushes,
+    /// Settlings asked for.
+    settles,
     /// Compactions asked for, of a range or of everything.
     compactions,
     /// Loads of sorted pairs. Their pairs count as sets, also those that a failed load has read.
@@ -178,6 +180,10 @@ impl KvsEngine for Metered {
 
     fn flush(&self) -> Result<()> {
         self.meter.did(&self.meter.flushes, self.engine.flush())
+    }
+
+    fn settle(&self) -> Result<()> {
+        self.meter.did(&self.meter.settles, self.engine.settle())
     }
 
     fn compact_range(&self, range: &KeyRange) -> Result<()> {
@@ -525,8 +531,10 @@ mod tests {
         store.flush().unwrap();
         store.compact().unwrap();
         store.compact_range(&KeyRange::prefix("a")).unwrap();
+        store.settle().unwrap();
         store.snapshot().unwrap();
-        let expected = Usage { syncs: 1, flushes: 1, compactions: 2, snapshots: 1, ..Usage::default() };
+        let expected =
+            Usage { syncs: 1, flushes: 1, settles: 1, compactions: 2, snapshots: 1, ..Usage::default() };
         assert_eq!(store.usage(), expected);
         let report = serde_json::to_value(store.usage()).unwrap();
         assert_eq!(report["compactions"], 2);

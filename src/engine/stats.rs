@@ -23,6 +23,8 @@ pub struct Stats {
     pub dead_bytes: u64,
     /// Bytes that the engine keeps in memory to find the values.
     pub memory_bytes: u64,
+    /// What these bytes are: the parts add up to them.
+    pub memory: Vec<Counter>,
     /// Snapshots, cursors included, that are held.
     pub snapshots: u64,
     /// The store's data files.
@@ -61,7 +63,7 @@ pub struct FileStats {
     pub last_seqno: u64,
 }
 
-/// Something counted since the store was opened.
+/// Something counted since the store was opened, or bytes of something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Counter {
     /// What.

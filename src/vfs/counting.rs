@@ -150,6 +150,17 @@ impl Ledger {
         Ledger::new(rows, self.names.since(earlier.names))
     }
 
+    /// Both together: what was done in two stretches of time, or to two disks.
+    pub fn plus(&self, other: &Ledger) -> Ledger {
+        let mut sums: BTreeMap<(&str, Cause), FileCounts> = BTreeMap::new();
+        for row in self.rows.iter().chain(&other.rows) {
+            let sum = sums.entry((&row.file, row.cause)).or_default();
+            *sum = sum.plus(row.counts);
+        }
+        let rows = sums.into_iter().map(|((file, cause), counts)| Row { file: file.into(), cause, counts });
+        Ledger::new(rows, self.names.plus(other.names))
+    }
+
     /// What was done to files of one kind, for whatever cause.
     pub fn of_file(&self, kind: &str) -> FileCounts {
         sum(self.rows.iter().filter(|row| row.file == kind))
@@ -426,6 +437,7 @@ mod tests {
         };
         assert_eq!(since.names, names);
         assert_eq!(after.since(&after).rows, []);
+        assert_eq!(before.plus(&since), after);
         let json = serde_json::to_value(&since).unwrap();
         assert_eq!(json["rows"][0]["cause"], "compaction-L1");
         assert_eq!(json["rows"][1]["read_bytes"], 3);

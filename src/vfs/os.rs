@@ -25,6 +25,11 @@ const ZEROS: usize = 256 << 10;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OsDisk;
 
+/// What the system tells in a file that is no file of a disk and has no length, as those below `/proc`.
+pub fn system_text(path: &Path) -> io::Result<String> {
+    fs::read_to_string(path)
+}
+
 impl Vfs for OsDisk {
     fn create(&self, path: &Path, _: Cause) -> io::Result<Arc<dyn DiskFile>> {
         let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;

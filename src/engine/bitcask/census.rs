@@ -57,6 +57,7 @@ pub fn take(shelf: &Shelf, index: &Index, counters: &Counters) -> Result<Stats> 
         live_bytes,
         dead_bytes: records.saturating_sub(live_bytes),
         memory_bytes: footprint.bytes,
+        memory: vec![Counter { name: "keydir", value: footprint.bytes }],
         snapshots,
         files,
         counters: counters.list(),

@@ -48,16 +48,17 @@ impl Merger {
     /// Merges while there is something worth it. What goes wrong is told, and harms nothing: the
     /// inputs stay.
     pub(super) fn merge_behind(&self) {
-        while self.shelf.health.check().is_ok() {
-            match self.merge_once(Aim::Ratio, u64::MAX, &Choice::All) {
-                Ok(Some(_)) => {}
-                Ok(None) => return,
-                Err(error) => {
-                    self.shelf.listener.tell(Event::BackgroundFailed { reason: error.to_string() });
-                    return;
-                }
-            }
+        if let Err(error) = self.merge_all() {
+            self.shelf.listener.tell(Event::BackgroundFailed { reason: error.to_string() });
         }
+    }
+
+    /// Merges while there is something worth it, and the store is sound.
+    pub(super) fn merge_all(&self) -> Result<()> {
+        while self.shelf.health.check().is_ok()
+            && self.merge_once(Aim::Ratio, u64::MAX, &Choice::All)?.is_some()
+        {}
+        Ok(())
     }
 
     /// Reclaims everything that can be reclaimed among the keys of `range`, in segments that hold no

@@ -6,7 +6,7 @@ use crate::engine::lsm::options::NAME;
 use crate::engine::lsm::read::Reads;
 use crate::engine::lsm::version::TableFile;
 use crate::engine::lsm::view::View;
-use crate::engine::stats::{FileStats, Stats};
+use crate::engine::stats::{Counter, FileStats, Stats};
 use crate::error::Result;
 use crate::record::frame::HEADER_LEN;
 use crate::vfs::dir::Dir;
@@ -38,6 +38,15 @@ pub(super) fn take(dir: &Dir, reads: &Reads, active_wal: Option<u64>, health: &H
     let files: Vec<FileStats> = log_files.chain(view.version.tables().map(|table| of_table(table))).collect();
     let live_bytes: u64 = files.iter().map(|file| file.live_bytes).sum();
     let live_in_tables = in_tables(live_bytes_of);
+    let memtables = view.memtables().map(|memtable| memtable.bytes()).sum();
+    let [indexes, filters, cache] = reads.tables.memory_bytes();
+    let part = |name, value| Counter { name, value };
+    let memory = vec![
+        part("memtables", memtables),
+        part("table indexes", indexes),
+        part("filters", filters),
+        part("block cache", cache),
+    ];
     let ours = listed.iter().filter(|entry| filename::parse(&entry.name).is_some());
     Ok(Stats {
         engine: NAME,
@@ -47,8 +56,8 @@ pub(super) fn take(dir: &Dir, reads: &Reads, active_wal: Option<u64>, health: &H
         disk_bytes: ours.map(|entry| entry.len).sum(),
         live_bytes,
         dead_bytes: table_bytes - live_in_tables,
-        memory_bytes: view.memtables().map(|memtable| memtable.bytes()).sum::<u64>()
-            + reads.tables.memory_bytes(),
+        memory_bytes: memory.iter().map(|part| part.value).sum(),
+        memory,
         snapshots: reads.snapshots.count(),
         files,
         poisoned: health.cause().map(ToString::to_string),

@@ -210,6 +210,11 @@ impl Table {
         size_of_val(&*self.partitions) + self.top.byte_len() + self.partitions.iter().map(of).sum::<usize>()
     }
 
+    /// Of these, the bytes of filters.
+    pub fn filter_bytes(&self) -> usize {
+        self.partitions.iter().map(|part| part.filter.get().map_or(0, Filter::byte_len)).sum()
+    }
+
     /// The newest entry of `user_key` that is not newer than `at`. `hash` is what [`Shelf::hash`] says
     /// of the key.
     #[inline]

@@ -100,13 +100,16 @@ impl TableStore {
         ring.slots.iter().filter_map(Weak::upgrade).filter(|slot| slot.table.load().is_some()).count()
     }
 
-    /// Bytes of the blocks in the cache, and of the indexes and filters of the open tables.
-    pub fn memory_bytes(&self) -> u64 {
+    /// Bytes of the indexes, of the filters of the open tables, and of the blocks in the cache.
+    pub fn memory_bytes(&self) -> [u64; 3] {
         let ring = self.open.lock();
         let slots = ring.slots.iter().filter_map(Weak::upgrade);
         let tables = slots.filter_map(|slot| slot.table.load_full());
-        let pinned: u64 = tables.map(|table| table.memory_bytes() as u64).sum();
-        pinned + self.shelf.cache.used_bytes()
+        let [indexes, filters] = tables.fold([0, 0], |[indexes, filters], table| {
+            let bytes = table.filter_bytes() as u64;
+            [indexes + table.memory_bytes() as u64 - bytes, filters + bytes]
+        });
+        [indexes, filters, self.shelf.cache.used_bytes()]
     }
 
     /// The table of a slot, opened if need be: then another one may be closed.

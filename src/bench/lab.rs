@@ -1,0 +1,244 @@
+//! Several workloads, one after the other, on one store: the run of one configuration.
+
+use crate::bench::error::{Error, Result};
+use crate::bench::expected::Expected;
+use crate::bench::keys::{Data, Sizes};
+use crate::bench::report::{Amplification, Conditions, Memory, Report, Sample, Shape};
+use crate::bench::runner::{self, Outcome, Pace};
+use crate::bench::subject::{Configuration, Measured, Subject};
+use crate::bench::workload::{Call, Work, Workload};
+use crate::engine::options::OpenOptions;
+use crate::vfs::counting::Ledger;
+use crate::vfs::memory::SimDisk;
+use crate::worker::Schedule;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is run, but for the configuration.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The workloads, in this order.
+    pub workloads: Vec<Workload>,
+    /// Keys that a fill sets.
+    pub keys: u64,
+    /// Calls of what is not done once a key.
+    pub calls: u64,
+    /// A workload ends after so long at most.
+    pub limit: Option<Duration>,
+    /// Threads that make calls.
+    pub threads: usize,
+    /// Sizes of keys.
+    pub key: Sizes,
+    /// Sizes of values.
+    pub value: Sizes,
+    /// The seed of everything that is drawn.
+    pub seed: u64,
+    /// Without threads, on a disk in memory: the same seed makes the same calls and the same ledger.
+    pub is_stepped: bool,
+}
+
+impl Default for Plan {
+    fn default() -> Plan {
+        Plan {
+            workloads: Vec::new(),
+            keys: 1_000_000,
+            calls: 1_000_000,
+            limit: None,
+            threads: 1,
+            key: Sizes::fixed(16),
+            value: Sizes::fixed(100),
+            seed: 1,
+            is_stepped: false,
+        }
+    }
+}
+
+/// A sample is taken whenever so much time has passed.
+const EVERY: Duration = Duration::from_millis(100);
+
+/// The identity of every store of a run in steps.
+const STEPPED_ID: u64 = 1;
+
+impl Plan {
+    /// Whether it can be run; says why not.
+    pub fn validate(&self) -> Result<()> {
+        if self.workloads.is_empty() {
+            return Err(Error::plan("no workload"));
+        }
+        if self.keys == 0 || self.keys > 1 << 31 {
+            return Err(Error::plan(format!("{} keys: 1 to {}", self.keys, 1u64 << 31)));
+        }
+        if self.threads == 0 || self.threads > 1024 {
+            return Err(Error::plan(format!("{} threads: 1 to 1024", self.threads)));
+        }
+        if self.is_stepped && self.threads > 1 {
+            return Err(Error::plan("a run in steps has one thread"));
+        }
+        if self.is_stepped && self.limit.is_some() {
+            return Err(Error::plan("a run in steps has no clock: it can not end by time"));
+        }
+        Data::new(self.key, self.value, self.seed).map(|_| ())
+    }
+
+    /// With a fill in front, if the first workload needs a store that is full.
+    pub fn with_fill(mut self) -> Result<Plan> {
+        if self.workloads.first().is_some_and(|first| !first.makes_a_store()) {
+            self.workloads.insert(0, Workload::named("fillrandom")?);
+        }
+        Ok(self)
+    }
+
+    /// Keys that there may come to be.
+    fn capacity(&self) -> u64 {
+        let inserts = self.workloads.iter().map(|workload| match &workload.work {
+            Work::Mixed { mix, .. } if mix.part(Call::Insert) > 0.0 => workload.calls(self.keys, self.calls),
+            _ => 0,
+        });
+        self.keys + inserts.sum::<u64>()
+    }
+}
+
+/// Told how a workload goes, by its name; breaks it off.
+pub type Watch<'a> = dyn FnMut(&Workload, &Sample) -> ControlFlow<()> + Send + 'a;
+
+/// A store to be measured, and how to make one anew.
+pub trait Bench {
+    /// What is measured.
+    type Store: Subject;
+
+    /// What it is called; the engine's name; when its writes are acknowledged.
+    fn names(&self) -> [String; 3];
+
+    /// A new, empty store in place of the one there was, which is closed.
+    fn make(&mut self, plan: &Plan) -> Result<Self::Store>;
+}
+
+/// Runs all workloads of a plan on one store; a fill makes a new one.
+pub fn run<B: Bench>(bench: &mut B, plan: &Plan, watch: &mut Watch<'_>) -> Result<Vec<Report>> {
+    plan.validate()?;
+    let data = Data::new(plan.key, plan.value, plan.seed)?;
+    let pace = Pace {
+        calls: plan.calls,
+        limit: plan.limit,
+        threads: plan.threads,
+        every: (!plan.is_stepped).then_some(EVERY),
+    };
+    let mut expected = Expected::new(plan.capacity());
+    let mut store: Option<B::Store> = None;
+    let mut reports = Vec::new();
+    for workload in &plan.workloads {
+        if workload.makes_a_store() || store.is_none() {
+            drop(store.take());
+            expected = Expected::new(plan.capacity());
+        }
+        let store = match &mut store {
+            Some(store) => store,
+            none => none.insert(bench.make(plan)?),
+        };
+        let (usage, ledger) = (store.usage(), store.ledger());
+        let mut watch = |sample: &Sample| watch(workload, sample);
+        let outcome = runner::run(store, &data, &expected, workload, plan.keys, &pace, &mut watch)?;
+        let mut report = report(store, bench.names(), plan, workload, &data, &expected, outcome)?;
+        report.usage = store.usage().zip(usage).map(|(now, before)| now.since(&before));
+        report.ledger = store.ledger().zip(ledger).map(|(now, before)| now.since(&before));
+        if let (Some(usage), Some(ledger)) = (&report.usage, &report.ledger) {
+            let shape = &report.shape;
+            report.amplification = Amplification::of(usage, ledger, shape.disk_bytes, shape.user_bytes);
+        }
+        reports.push(report);
+    }
+    Ok(reports)
+}
+
+fn report(
+    store: &dyn Subject,
+    [configuration, engine, durability]: [String; 3],
+    plan: &Plan,
+    workload: &Workload,
+    data: &Data,
+    expected: &Expected,
+    outcome: Outcome,
+) -> Result<Report> {
+    let stats = store.stats()?;
+    let keys = expected.live_keys();
+    // Keys have their mean size: exactly so if they are all alike.
+    let key_bytes = (keys as f64 * data.key_sizes().mean()) as u64;
+    let user_bytes = key_bytes + expected.live_value_bytes();
+    let parts = stats.memory.iter().map(|part| (part.name.to_string(), part.value)).collect();
+    Ok(Report {
+        conditions: Conditions {
+            configuration,
+            engine,
+            durability: if workload.is_durable { "always".into() } else { durability },
+            workload: workload.name.clone(),
+            keys: plan.keys,
+            key_bytes: plan.key.to_string(),
+            value_bytes: plan.value.to_string(),
+            threads: plan.threads,
+            seed: plan.seed,
+            is_stepped: plan.is_stepped,
+        },
+        calls: outcome.calls,
+        pairs: outcome.pairs,
+        seconds: if plan.is_stepped { 0.0 } else { outcome.took.as_secs_f64() },
+        cpu_seconds: if plan.is_stepped { 0.0 } else { outcome.cpu_seconds },
+        latencies: outcome.latencies.summary(),
+        usage: None,
+        ledger: None,
+        amplification: Amplification::default(),
+        memory: Memory {
+            engine_bytes: stats.memory_bytes,
+            bytes_per_key: (keys > 0).then(|| stats.memory_bytes as f64 / keys as f64),
+            parts,
+            peak_resident_bytes: outcome.peak_resident_bytes,
+        },
+        shape: Shape::of(&stats, keys, user_bytes),
+        samples: outcome.samples,
+    })
+}
+
+/// An engine of this crate, in a directory of its own, or in memory for a run in steps.
+#[derive(Debug)]
+pub struct EngineBench {
+    configuration: Configuration,
+    dir: PathBuf,
+    made: u64,
+}
+
+impl EngineBench {
+    /// Stores are made below `dir`, which is there.
+    pub fn new(configuration: Configuration, dir: &Path) -> EngineBench {
+        EngineBench { configuration, dir: dir.to_path_buf(), made: 0 }
+    }
+}
+
+impl Bench for EngineBench {
+    type Store = Measured;
+
+    fn names(&self) -> [String; 3] {
+        let configuration = &self.configuration;
+        [configuration.name(), configuration.engine.to_string(), configuration.durability.to_string()]
+    }
+
+    fn make(&mut self, plan: &Plan) -> Result<Measured> {
+        self.made += 1;
+        let name = format!("store-{}", self.made);
+        if !plan.is_stepped {
+            return self.configuration.open(&self.dir.join(name), &OpenOptions::default());
+        }
+        let options = OpenOptions {
+            disk: Arc::new(SimDisk::new()),
+            schedule: Schedule::Inline,
+            store_id: Some(STEPPED_ID),
+            ..OpenOptions::default()
+        };
+        self.configuration.open(&Path::new("/").join(name), &options)
+    }
+}
+
+/// Both ledgers together.
+pub fn total(reports: &[Report]) -> Option<Ledger> {
+    reports.iter().filter_map(|report| report.ledger.clone()).reduce(|a, b| a.plus(&b))
+}
