@@ -1,7 +1,8 @@
 //! `kvs compare`.
 
 use crate::bench::compare::{Comparison, Figure, Row, Spread, interleave};
-use crate::bench::lab::{self, EngineBench, Plan};
+use crate::bench::lab::{self, EngineBench};
+use crate::bench::plan::Plan;
 use crate::bench::report::Report;
 use crate::bench::subject::Configuration;
 use crate::cli::bench::put_csv;
@@ -62,7 +63,7 @@ const USUAL: [&str; 8] = [
 ];
 
 /// What is compared when nobody says: stores that rotate, flush, merge and compact in a short run.
-const CONFIGURATIONS: [&str; 2] = [
+pub(crate) const CONFIGURATIONS: [&str; 2] = [
     "bitcask:segment_bytes=12MiB",
     "lsm:memtable_bytes=6MiB,cache_bytes=6MiB,table_bytes=3MiB,level_bytes=25MiB",
 ];
