@@ -33,6 +33,7 @@ pub mod expected;
 pub mod keys;
 pub mod lab;
 pub mod measure;
+pub mod page;
 pub mod report;
 pub mod runner;
 pub mod subject;

@@ -1,0 +1,93 @@
+//! Tables: the figures side by side, and the latencies of each call.
+
+use crate::bench::compare::{Comparison, Row, Spread};
+use crate::bench::page::figures::colour;
+use crate::bench::page::series::Side;
+use crate::bench::page::units::Unit;
+use maud::{Markup, html};
+
+/// The figures, row by row.
+pub(super) fn figures(comparison: &Comparison) -> Markup {
+    let names = &comparison.configurations;
+    let first = names.first().map_or("", |name| name);
+    html! {
+        div class="scroll" { table id="figures" class="figures" {
+            thead { tr {
+                th scope="col" { "workload" }
+                th scope="col" { "figure" }
+                @for (at, name) in names.iter().enumerate() {
+                    th scope="col" class="number" { span class={ "chip " (colour(at)) } {} (name) }
+                }
+                @for name in names.iter().skip(1) {
+                    th scope="col" class="number" { (name) " ÷ " (first) }
+                }
+                th scope="col" { "verdict" }
+            } }
+            tbody { @for row in &comparison.rows { (figure(row)) } }
+        } }
+    }
+}
+
+fn figure(row: &Row) -> Markup {
+    let unit = Unit::of(row.figure);
+    html! {
+        tr data-workload=(row.workload) {
+            td class="workload" { (row.workload) }
+            td { (row.figure.name()) " " small { (row.unit) } }
+            @for side in &row.sides { (spread(*side, unit, "number")) }
+            @for ratio in &row.ratios {
+                (spread(*ratio, Unit::Times, if ratio.is_some_and(tells) { "number tells" } else { "number" }))
+            }
+            td class="verdict" { (row.verdict.as_deref().unwrap_or("")) }
+        }
+    }
+}
+
+/// Whether every round is on the same side of 1.
+fn tells(ratio: Spread) -> bool {
+    ratio.least > 1.0 || ratio.most < 1.0
+}
+
+/// The middle, and below it the ends, if there are such.
+fn spread(spread: Option<Spread>, unit: Unit, class: &str) -> Markup {
+    let Some(Spread { median, least, most }) = spread else {
+        return html! { td class=(class) { "–" } };
+    };
+    let ends = (least < most).then(|| format!("{} – {}", unit.tell(least), unit.tell(most)));
+    html! {
+        td class=(class) data-value=(median) {
+            (unit.tell(median))
+            @if let Some(ends) = ends { small { (ends) } }
+        }
+    }
+}
+
+/// How long calls took, of each kind and each configuration; nothing if no call was timed.
+pub(super) fn latencies(sides: &[Side<'_>]) -> Option<Markup> {
+    let latencies = |side: &Side<'_>| !side.report().latencies.is_empty();
+    if !sides.iter().any(latencies) {
+        return None;
+    }
+    Some(html! {
+        div class="scroll" { table class="latencies" {
+            thead { tr {
+                th scope="col" { "configuration" }
+                th scope="col" { "call" }
+                @for name in ["calls", "p50", "p90", "p99", "p99.9", "max"] {
+                    th scope="col" class="number" { (name) }
+                }
+            } }
+            tbody {
+                @for side in sides { @for latency in &side.report().latencies { tr {
+                    td { span class={ "chip " (colour(side.at)) } {} (side.name) }
+                    td { (latency.call) }
+                    td class="number" data-value=(latency.calls) { (Unit::Count.tell(latency.calls as f64)) }
+                    @for us in
+                        [latency.p50_us, latency.p90_us, latency.p99_us, latency.p999_us, latency.max_us] {
+                        td class="number" data-value=(us) { (Unit::Micros.tell(us)) }
+                    }
+                } } }
+            }
+        } }
+    })
+}
