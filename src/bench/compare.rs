@@ -60,6 +60,11 @@ impl Spread {
         let (upper, lower) = (numbers[numbers.len() / 2], numbers[(numbers.len() - 1) / 2]);
         Some(Spread { median: (upper + lower) / 2.0, least, most })
     }
+
+    /// Of ratios: whether every one says that there is a difference, and the same one.
+    pub fn is_telling(&self) -> bool {
+        self.least > 1.0 + TELLING || self.most < 1.0 - TELLING
+    }
 }
 
 /// A figure that can be compared.
@@ -140,6 +145,7 @@ impl Figure {
     fn verdict(self, name: &str, other: &str, ratio: f64) -> String {
         let times = |more: &str, less: &str| match ratio > 1.0 {
             true => format!("{name} {more} {ratio:.2} times as much as {other}"),
+            false if ratio == 0.0 => format!("{name} {less} nothing"),
             false => format!("{name} {less} {:.2} times less than {other}", 1.0 / ratio),
         };
         match self {
@@ -199,8 +205,9 @@ impl Row {
             .zip(names.iter().skip(1))
             .filter_map(|(ratio, name)| {
                 let ratio = (*ratio)?;
-                let agrees = ratio.least > 1.0 + TELLING || ratio.most < 1.0 - TELLING;
-                agrees.then(|| figure.verdict(name, names.first().map_or("", |name| name), ratio.median))
+                ratio
+                    .is_telling()
+                    .then(|| figure.verdict(name, names.first().map_or("", |name| name), ratio.median))
             })
             .collect();
         let verdict = (!verdicts.is_empty()).then(|| verdicts.join("; "));
@@ -247,6 +254,8 @@ mod tests {
         assert_eq!(slower.verdict.as_deref(), Some("lsm is 2.00 times slower than bitcask"));
         assert_eq!(row([100.0, 50.0, 200.0], [210.0, 49.0, 380.0]).verdict, None, "they do not agree");
         assert_eq!(row([100.0, 50.0, 200.0], [104.0, 52.0, 207.0]).verdict, None, "too little to tell");
+        let nothing = Figure::ReadAmplification.verdict("lsm", "bitcask", 0.0);
+        assert_eq!(nothing, "lsm reads nothing");
         let none = Row::of("fillrandom", Figure::P99, &["a".into()], &[vec![None, None]]);
         assert_eq!(none, None);
     }

@@ -99,8 +99,10 @@ fn reports(comparison: &Comparison) -> impl Iterator<Item = &Report> {
 /// The command and the seed.
 fn again(comparison: &Comparison) -> String {
     match reports(comparison).next() {
-        Some(report) => format!("{} (seed {})", comparison.command, report.conditions.seed),
-        None => comparison.command.clone(),
+        Some(report) if !comparison.command.contains("--seed") => {
+            format!("{} (seed {})", comparison.command, report.conditions.seed)
+        }
+        _ => comparison.command.clone(),
     }
 }
 

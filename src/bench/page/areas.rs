@@ -36,14 +36,32 @@ impl Areas {
     }
 }
 
-/// The plot, with `high` at the top, so that several can be compared; `None` if there is nothing on it.
-pub(super) fn draw(title: String, axes: Axes, areas: &Areas, high: f64) -> Option<Picture> {
-    let most = areas.x.last().copied().filter(|most| *most > 0.0 && areas.x.len() > 1)?;
-    if areas.most() <= 0.0 {
+/// How far the axes of several plots go, so that they can be compared.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reach {
+    /// The largest number on the x axis; more than 0.
+    pub(super) wide: f64,
+    /// The same on the y axis.
+    pub(super) high: f64,
+}
+
+impl Reach {
+    /// As far as all of them need; `None` if there is nothing to see.
+    pub(super) fn of<'a>(all: impl Iterator<Item = &'a Areas> + Clone) -> Option<Reach> {
+        let wide = all.clone().filter_map(|areas| areas.x.last()).copied().fold(0.0, f64::max);
+        let high = all.map(Areas::most).fold(0.0, f64::max);
+        (wide > 0.0 && high > 0.0).then_some(Reach { wide, high })
+    }
+}
+
+/// The plot of a store with a name; `None` if there is nothing on it.
+pub(super) fn draw(title: String, name: &str, axes: Axes, areas: &Areas, reach: Reach) -> Option<Picture> {
+    if areas.x.len() < 2 || areas.most() <= 0.0 {
         return None;
     }
-    let x = (axes.x.0, Scale::exact(axes.x.1, most));
-    let frame = Frame { x, y: (axes.y.0, Scale::rounded(axes.y.1, high)) };
+    let x = (axes.x.0, Scale::exact(axes.x.1, reach.wide));
+    let y = (format!("{}, {name}", axes.y.0), Scale::rounded(axes.y.1, reach.high));
+    let frame = Frame { x, y };
     let layers = areas.keys.iter().zip(areas.edges());
     // What is never there is not shown.
     let layers: Vec<_> = layers.filter(|(_, edge)| edge.iter().any(|(low, top)| top > low)).collect();
@@ -62,7 +80,7 @@ pub(super) fn draw(title: String, axes: Axes, areas: &Areas, high: f64) -> Optio
 
 #[cfg(test)]
 mod tests {
-    use super::{Areas, draw};
+    use super::{Areas, Reach, draw};
     use crate::bench::page::lines::Axes;
     use crate::bench::page::plot::Key;
     use crate::bench::page::units::Unit;
@@ -76,8 +94,11 @@ mod tests {
         assert_eq!(areas.most(), 7.0);
         assert_eq!(areas.edges()[..2], [[(0.0, 1.0), (0.0, 3.0)], [(1.0, 3.0), (3.0, 7.0)]]);
         let axes = Axes { x: ("time", Unit::Seconds), y: ("bytes", Unit::Bytes), may_be_log: false };
-        let svg = draw("a".into(), axes, &areas, 8.0).unwrap().inline().into_string();
+        let reach = Reach::of([areas.clone()].iter()).unwrap();
+        assert_eq!((reach.wide, reach.high), (2.0, 7.0));
+        let svg = draw("a".into(), "lsm", axes, &areas, reach).unwrap().inline().into_string();
         assert!(svg.contains("data-name=\"L2\"") && !svg.contains("never"), "{svg}");
-        assert!(draw("a".into(), axes, &Areas::default(), 8.0).is_none());
+        assert!(draw("a".into(), "lsm", axes, &Areas::default(), reach).is_none());
+        assert!(Reach::of([Areas::default()].iter()).is_none());
     }
 }

@@ -140,8 +140,8 @@ mod tests {
         assert_eq!(bars.most(), 4.0, "nobody counted b");
         let svg = draw("t".into(), "bytes", Unit::Times, &bars).unwrap().inline().into_string();
         // The field is 14 to 394 wide, and 4 long.
-        assert!(svg.contains("x=\"14\" y=\"74\" width=\"95\""), "{svg}");
-        assert!(svg.contains("x=\"109\" y=\"74\" width=\"285\"") && svg.contains("nobody counted"), "{svg}");
+        assert!(svg.contains("x=\"14\" y=\"78\" width=\"95\""), "{svg}");
+        assert!(svg.contains("x=\"109\" y=\"78\" width=\"285\"") && svg.contains("nobody counted"), "{svg}");
         let table = bars.table(Unit::Times).into_string();
         assert!(table.contains("4.00×") && table.contains("–"), "{table}");
         assert!(draw("t".into(), "bytes", Unit::Times, &Bars::default()).is_none());

@@ -1,7 +1,7 @@
 //! Which plots a workload has, and what is said of each.
 
 use crate::bench::compare::Comparison;
-use crate::bench::page::areas::{self, Areas};
+use crate::bench::page::areas::{self, Areas, Reach};
 use crate::bench::page::bars::{self, Bars};
 use crate::bench::page::ledger::{self, Way};
 use crate::bench::page::lines::{self, Axes, Line};
@@ -126,20 +126,24 @@ impl Topic<'_> {
         Some(Plate { table: Some(table), ..plate })
     }
 
+    /// Nothing where nobody wrote: the files stay what they were.
     fn shapes(&self) -> Vec<Plate> {
         let (along, x) = self.along();
         let axes = Axes { x, y: ("bytes of files", Unit::Bytes), may_be_log: false };
+        let changes = |side: &Side<'_>| {
+            let wrote = side.report().ledger.as_ref().is_some_and(|ledger| ledger.total.written_bytes > 0);
+            wrote || side.report().writes()
+        };
+        if !self.sides.iter().any(changes) {
+            return Vec::new();
+        }
         let all: Vec<_> = self.sides.iter().map(|side| (side, shape(side.report(), along))).collect();
-        let high = all.iter().map(|(_, areas)| areas.most()).fold(0.0, f64::max);
+        let Some(reach) = Reach::of(all.iter().map(|(_, areas)| areas)) else { return Vec::new() };
         let plate = |(side, areas): &(&Side<'_>, Areas)| {
-            let has_levels = areas.keys.iter().any(|key| key.class.starts_with("level"));
-            let (what, caption) = match has_levels {
-                true => ("levels", LEVELS),
-                false => ("segments", SEGMENTS),
-            };
-            let title = self.title(&format!("{what} of {}", side.name));
-            let picture = areas::draw(title, axes, areas, high)?;
-            Some(Plate::new(&format!("{what}-{}", side.at + 1), picture, caption))
+            let (what, caption) = kind(areas);
+            let picture = areas::draw(self.title(what), side.name, axes, areas, reach)?;
+            let caption = format!("{caption} {ALL_FILES}");
+            Some(Plate::new(&format!("files-{}", side.at + 1), picture, caption))
         };
         all.iter().filter_map(plate).collect()
     }
@@ -191,7 +195,8 @@ impl Topic<'_> {
                 let part = side.report().memory.parts.iter().find(|(part, _)| part == name);
                 part.map(|(_, bytes)| *bytes as f64)
             };
-            let key = Key { class: colour(at), name: name.to_string() };
+            // Not the colours of the first configurations.
+            let key = Key { class: colour(at + 2), name: name.to_string() };
             bars.add(key, self.sides.iter().map(of).collect());
         }
         let picture =
@@ -203,13 +208,27 @@ impl Topic<'_> {
     }
 }
 
-const LEVELS: &str = "Bytes of each level's tables, the deepest at the bottom, in the round in the middle: \
-    level 0 fills by flushes, and a compaction moves what is above to the level below; the height of all is \
-    what the store takes on the disk, on the same scale for every configuration.";
+/// What the layers are, and how to read them.
+fn kind(areas: &Areas) -> (&'static str, &'static str) {
+    let is_there = |class: &str| {
+        let at = areas.keys.iter().position(|key| key.class.starts_with(class));
+        at.is_some_and(|at| areas.heights.iter().any(|layers| layers[at] > 0.0))
+    };
+    match (is_there("level"), is_there("live") || is_there("dead")) {
+        (true, _) => ("levels", LEVELS),
+        (_, true) => ("segments", SEGMENTS),
+        _ => ("files", "Bytes of files; none of them is a table or a segment yet."),
+    }
+}
 
-const SEGMENTS: &str = "Bytes of segments that a get can still reach, below those that none can, in the \
-    round in the middle: what is overwritten dies where it lies, and a merge gives it back; the height of \
-    all is what the store takes on the disk, on the same scale for every configuration.";
+const LEVELS: &str = "Bytes of each level's tables, the deepest at the bottom, and of logs above them: a \
+    flush turns a log into a table of level 0, and a compaction moves tables to a deeper level.";
+
+const SEGMENTS: &str = "Bytes of segments that a get can still reach, and above them those that none can: \
+    what is overwritten dies where it lies, and a merge gives it back.";
+
+const ALL_FILES: &str = "The height of all is what the store takes on the disk, in the round in the middle, \
+    on the same scale for every configuration.";
 
 /// What a store was made of, from sample to sample.
 fn shape(report: &Report, along: Along) -> Areas {
@@ -221,7 +240,8 @@ fn shape(report: &Report, along: Along) -> Areas {
         Some(deepest) => (0..=deepest).rev().map(level_key).collect(),
         None => vec![key("live", "live"), key("dead", "dead")],
     };
-    keys.push(key("rest", "other files"));
+    let rest = if deepest.is_some() { "logs and other files" } else { "other files" };
+    keys.push(key("rest", rest));
     let heights = samples.iter().map(|sample| layers(sample, deepest)).collect();
     Areas { keys, x: samples.iter().map(|sample| along.of(sample)).collect(), heights }
 }

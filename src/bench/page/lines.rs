@@ -42,13 +42,13 @@ pub(super) fn draw(title: String, axes: Axes, lines: &[Line]) -> Option<Picture>
         false => Scale::rounded(axes.y.1, high),
     };
     let is_log = y.is_log;
-    let frame = Frame { x: (axes.x.0, Scale::exact(axes.x.1, most)), y: (axes.y.0, y) };
+    let frame = Frame { x: (axes.x.0, Scale::exact(axes.x.1, most)), y: (axes.y.0.to_string(), y) };
     let marks = html! {
         @for line in lines {
             @for points in &line.faint { (mark(&frame, points, &format!("faint {}", line.key.class), None)) }
         }
         @for line in lines { (mark(&frame, &line.strong, &line.key.class, Some(&line.key.name))) }
-        @if is_log { text class="axis end" x=(RIGHT) y="42" { "each line ten times the one below" } }
+        @if is_log { text class="axis end" x=(RIGHT) y="42" { "by factors" } }
     };
     let keys: Vec<Key> = lines.iter().map(|line| line.key.clone()).collect();
     Some(frame.picture(title, "lines", marks, &keys))

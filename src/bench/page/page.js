@@ -18,7 +18,9 @@ function tell(unit, number) {
     scaled /= base;
     at += 1;
   }
-  const decimals = scaled >= 99.95 ? 0 : scaled >= 9.995 ? 1 : 2;
+  if (scaled === 0) return "0" + names[at];
+  const limits = [99.95, 9.995, 0.0995, 0.00995, 0];
+  const decimals = limits.findIndex((limit) => scaled >= limit);
   return scaled.toFixed(decimals) + names[at];
 }
 

@@ -21,10 +21,10 @@ pub(super) const WIDTH: f64 = 480.0;
 /// Where the field of marks begins and ends.
 pub(super) const LEFT: f64 = 66.0;
 pub(super) const RIGHT: f64 = WIDTH - 16.0;
-pub(super) const TOP: f64 = 56.0;
+pub(super) const TOP: f64 = 60.0;
 const BOTTOM: f64 = TOP + 176.0;
 /// Where the legend begins.
-const LEGEND: f64 = BOTTOM + 46.0;
+const LEGEND: f64 = BOTTOM + 50.0;
 /// Height of one of its lines.
 const LINE: f64 = 22.0;
 /// Width of a letter, at most, taking all together.
@@ -69,7 +69,7 @@ impl Picture {
         html! {
             title { (self.title) }
             rect class="ground" width=(WIDTH) height=(self.height) rx="6" {}
-            text class="title" x="14" y="24" { (shortened(&self.title, 52)) }
+            text class="title" x="14" y="24" { (shortened(&self.title, 46)) }
             (self.body)
         }
     }
@@ -81,7 +81,7 @@ pub(super) struct Frame {
     /// What stands on the x axis, and its numbers.
     pub(super) x: (&'static str, Scale),
     /// The same for the y axis.
-    pub(super) y: (&'static str, Scale),
+    pub(super) y: (String, Scale),
 }
 
 impl Frame {
@@ -107,7 +107,7 @@ impl Frame {
 
     fn axes(&self) -> Markup {
         html! {
-            text class="axis" x="14" y="42" { (self.y.0) }
+            text class="axis" x="14" y="42" { (shortened(&self.y.0, 58)) }
             @for tick in &self.y.1.ticks {
                 @let y = at(self.place((0.0, *tick)).1);
                 line class="grid" x1=(LEFT) x2=(RIGHT) y1=(y) y2=(y) {}
@@ -116,10 +116,15 @@ impl Frame {
             @for tick in &self.x.1.ticks {
                 @let x = at(self.place((*tick, 0.0)).0);
                 line class="base" x1=(x) x2=(x) y1=(BOTTOM) y2=(BOTTOM + 4.0) {}
-                text class="tick middle" x=(x) y=(BOTTOM + 18.0) { (self.x.1.unit.tick(*tick)) }
+                @if self.x.1.place(*tick) > 0.95 {
+                    // In the middle, it would not have the room.
+                    text class="tick end" x=(WIDTH - 6.0) y=(BOTTOM + 20.0) { (self.x.1.unit.tick(*tick)) }
+                } @else {
+                    text class="tick middle" x=(x) y=(BOTTOM + 20.0) { (self.x.1.unit.tick(*tick)) }
+                }
             }
             line class="base" x1=(LEFT) x2=(RIGHT) y1=(BOTTOM) y2=(BOTTOM) {}
-            text class="axis end" x=(RIGHT) y=(BOTTOM + 34.0) { (self.x.0) }
+            text class="axis end" x=(RIGHT) y=(BOTTOM + 37.0) { (self.x.0) }
         }
     }
 }
@@ -183,10 +188,10 @@ mod tests {
     fn points_stand_in_the_field() {
         let frame = Frame {
             x: ("time", Scale::exact(Unit::Seconds, 10.0)),
-            y: ("", Scale::rounded(Unit::Rate, 4.0)),
+            y: (String::new(), Scale::rounded(Unit::Rate, 4.0)),
         };
         let corners = [(0.0, 0.0), (10.0, 4.0), (99.0, -1.0)].map(|point| frame.place(point));
-        assert_eq!(path(corners), "M66 232L464 56L464 232");
+        assert_eq!(path(corners), "M66 236L464 60L464 236");
     }
 
     #[test]

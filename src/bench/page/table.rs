@@ -23,29 +23,28 @@ pub(super) fn figures(comparison: &Comparison) -> Markup {
                 }
                 th scope="col" { "verdict" }
             } }
-            tbody { @for row in &comparison.rows { (figure(row)) } }
+            tbody { @for (at, row) in comparison.rows.iter().enumerate() {
+                @let before = at.checked_sub(1).map(|at| &comparison.rows[at].workload);
+                (figure(row, before != Some(&row.workload)))
+            } }
         } }
     }
 }
 
-fn figure(row: &Row) -> Markup {
+/// A row; whether it is the first of its workload.
+fn figure(row: &Row, begins: bool) -> Markup {
     let unit = Unit::of(row.figure);
     html! {
-        tr data-workload=(row.workload) {
+        tr class=[begins.then_some("begins")] data-workload=(row.workload) {
             td class="workload" { (row.workload) }
-            td { (row.figure.name()) " " small { (row.unit) } }
+            td { (row.figure.name()) " " small { (row.unit.replace("us", "µs")) } }
             @for side in &row.sides { (spread(*side, unit, "number")) }
             @for ratio in &row.ratios {
-                (spread(*ratio, Unit::Times, if ratio.is_some_and(tells) { "number tells" } else { "number" }))
+                (spread(*ratio, Unit::Times, if ratio.is_some_and(|ratio| ratio.is_telling()) { "number tells" } else { "number" }))
             }
             td class="verdict" { (row.verdict.as_deref().unwrap_or("")) }
         }
     }
-}
-
-/// Whether every round is on the same side of 1.
-fn tells(ratio: Spread) -> bool {
-    ratio.least > 1.0 || ratio.most < 1.0
 }
 
 /// The middle, and below it the ends, if there are such.

@@ -84,7 +84,7 @@ impl Unit {
             scaled /= self.base();
             at += 1;
         }
-        let whole = at == 0 && scaled.fract() == 0.0 && self != Unit::Times;
+        let whole = at == 0 && scaled.fract() == 0.0 && (self != Unit::Times || scaled == 0.0);
         let text = if whole { format!("{scaled:.0}") } else { digits(scaled) };
         format!("{text}{}", prefixes[at])
     }
@@ -95,7 +95,9 @@ fn digits(number: f64) -> String {
     let decimals = match number.abs() {
         size if size >= 99.95 => 0,
         size if size >= 9.995 => 1,
-        _ => 2,
+        size if size >= 0.0995 || size == 0.0 => 2,
+        size if size >= 0.00995 => 3,
+        _ => 4,
     };
     format!("{number:.decimals$}")
 }
@@ -149,6 +151,8 @@ mod tests {
             (Unit::Micros, 1_500_000.0, "1.50 s", "1.5 s"),
             (Unit::Seconds, 120.0, "120 s", "120 s"),
             (Unit::Times, 3.0, "3.00×", "3×"),
+            (Unit::Times, 0.0, "0×", "0×"),
+            (Unit::Times, 0.0163, "0.016×", "0.016×"),
             (Unit::Times, f64::NAN, "–", "–"),
         ];
         for (unit, number, table, axis) in told {
