@@ -115,8 +115,22 @@ pub trait Bench {
     fn make(&mut self, plan: &Plan) -> Result<Self::Store>;
 }
 
+/// A whole run, from the making of the first store to the closing of the last.
+#[derive(Debug, Default)]
+pub struct Run {
+    /// Workload by workload.
+    pub reports: Vec<Report>,
+    /// What the disk did, with what was done when stores were made and closed.
+    pub ledger: Option<Ledger>,
+}
+
 /// Runs all workloads of a plan on one store; a fill makes a new one.
 pub fn run<B: Bench>(bench: &mut B, plan: &Plan, watch: &mut Watch<'_>) -> Result<Vec<Report>> {
+    Ok(run_whole(bench, plan, watch)?.reports)
+}
+
+/// The same, and tells what making and closing stores cost.
+pub fn run_whole<B: Bench>(bench: &mut B, plan: &Plan, watch: &mut Watch<'_>) -> Result<Run> {
     plan.validate()?;
     let data = Data::new(plan.key, plan.value, plan.seed)?;
     let pace = Pace {
@@ -127,10 +141,10 @@ pub fn run<B: Bench>(bench: &mut B, plan: &Plan, watch: &mut Watch<'_>) -> Resul
     };
     let mut expected = Expected::new(plan.capacity());
     let mut store: Option<B::Store> = None;
-    let mut reports = Vec::new();
+    let mut run = Run::default();
     for workload in &plan.workloads {
         if workload.makes_a_store() || store.is_none() {
-            drop(store.take());
+            run.close(store.take());
             expected = Expected::new(plan.capacity());
         }
         let store = match &mut store {
@@ -147,9 +161,18 @@ pub fn run<B: Bench>(bench: &mut B, plan: &Plan, watch: &mut Watch<'_>) -> Resul
             let shape = &report.shape;
             report.amplification = Amplification::of(usage, ledger, shape.disk_bytes, shape.user_bytes);
         }
-        reports.push(report);
+        run.reports.push(report);
     }
-    Ok(reports)
+    run.close(store.take());
+    Ok(run)
+}
+
+impl Run {
+    /// Closes a store, and takes its ledger to the others'.
+    fn close(&mut self, store: Option<impl Subject>) {
+        let Some(ledger) = store.and_then(Subject::close) else { return };
+        self.ledger = Some(self.ledger.take().map_or(ledger.clone(), |sum| sum.plus(&ledger)));
+    }
 }
 
 fn report(
@@ -236,9 +259,4 @@ impl Bench for EngineBench {
         };
         self.configuration.open(&Path::new("/").join(name), &options)
     }
-}
-
-/// Both ledgers together.
-pub fn total(reports: &[Report]) -> Option<Ledger> {
-    reports.iter().filter_map(|report| report.ledger.clone()).reduce(|a, b| a.plus(&b))
 }
