@@ -88,7 +88,10 @@ fn headline(comparison: &Comparison) -> String {
     match &comparison.configurations[..] {
         [] => "Nothing to compare".to_string(),
         [one] => one.clone(),
-        [first, others @ ..] => format!("{first} against {}", others.join(" and ")),
+        [first, others @ ..] => {
+            let others: Vec<String> = others.iter().map(|name| units::shortened(name, 28)).collect();
+            format!("{} against {}", units::shortened(first, 28), others.join(" and "))
+        }
     }
 }
 

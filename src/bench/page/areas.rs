@@ -63,8 +63,10 @@ pub(super) fn draw(title: String, name: &str, axes: Axes, areas: &Areas, reach: 
     let y = (format!("{}, {name}", axes.y.0), Scale::rounded(axes.y.1, reach.high));
     let frame = Frame { x, y };
     let layers = areas.keys.iter().zip(areas.edges());
-    // What is never there is not shown.
-    let layers: Vec<_> = layers.filter(|(_, edge)| edge.iter().any(|(low, top)| top > low)).collect();
+    // What can not be seen is not in the legend.
+    let visible = frame.y.1.most / 500.0;
+    let layers: Vec<_> =
+        layers.filter(|(_, edge)| edge.iter().any(|(low, top)| top - low > visible)).collect();
     let marks = html! {
         @for (key, edge) in &layers {
             @let sides = areas.x.iter().zip(edge);

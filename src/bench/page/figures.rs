@@ -68,12 +68,17 @@ struct Topic<'a> {
     sides: Vec<Side<'a>>,
 }
 
-/// What is said of lines.
-const ROUNDS: &str = "one colour a configuration, the round in the middle strong and the others faint";
-
 impl Topic<'_> {
     fn title(&self, what: &str) -> String {
         format!("{}: {what}", self.name)
+    }
+
+    /// What is said of lines.
+    fn rounds(&self) -> &'static str {
+        match self.sides.iter().any(|side| side.others().next().is_some()) {
+            true => "one colour a configuration, the round in the middle strong and the others faint",
+            false => "one colour a configuration",
+        }
     }
 
     /// Time where it was taken, else pairs.
@@ -100,7 +105,8 @@ impl Topic<'_> {
         let axes = Axes { x: ("time", Unit::Seconds), y: ("pairs a second", Unit::Rate), may_be_log: false };
         let picture = lines::draw(self.title("throughput"), axes, &lines)?;
         let caption = format!(
-            "Pairs a second while it ran, {ROUNDS}: higher is better, and a dip is a wait for the background."
+            "Pairs a second while it ran, {}: higher is better, and a dip is a wait for the background.",
+            self.rounds()
         );
         Some(Plate::new("throughput", picture, caption))
     }
@@ -113,7 +119,8 @@ impl Topic<'_> {
         let picture = lines::draw(self.title("latency"), axes, &lines)?;
         let caption = format!(
             "What 99 in a hundred of the calls since the last sample took at most, all kinds of calls \
-             together, {ROUNDS}: lower is better, and a peak is a stall."
+             together, {}: lower is better, and a peak is a stall.",
+            self.rounds()
         );
         Some(Plate::new("latency", picture, caption))
     }
@@ -160,10 +167,11 @@ impl Topic<'_> {
         let what = format!("{} amplification", way.verb());
         let picture = lines::draw(self.title(&what), axes, &lines)?;
         let caption = format!(
-            "Bytes {} so far for each byte that the user {} so far, against pairs, {ROUNDS}: lower is \
+            "Bytes {} so far for each byte that the user {} so far, against pairs, {}: lower is \
              better, and where a line rises the background does more than it did before.",
             way.disk(),
-            way.user()
+            way.user(),
+            self.rounds()
         );
         Some(Plate::new(&format!("{}-amplification", way.verb()), picture, caption))
     }
@@ -175,8 +183,9 @@ impl Topic<'_> {
         let axes = Axes { x, y: ("bytes that the engine keeps", Unit::Bytes), may_be_log: false };
         let picture = lines::draw(self.title("memory"), axes, &lines)?;
         let caption = format!(
-            "What the engine says that it keeps in memory, {ROUNDS}: Bitcask's grows with its keys, an LSM \
-             tree's with its memtables and its cache, and falls when a memtable has been flushed."
+            "What the engine says that it keeps in memory, {}: Bitcask's grows with its keys, an LSM \
+             tree's with its memtables and its cache, and falls when a memtable has been flushed.",
+            self.rounds()
         );
         Some(Plate::new("memory", picture, caption))
     }

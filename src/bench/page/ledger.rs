@@ -142,6 +142,7 @@ fn bars(sides: &[Side<'_>], way: Way, is_quotient: bool) -> Bars {
 fn key(cause: Cause, way: Way) -> Key {
     let class = match cause {
         Cause::Log => "log".to_string(),
+        Cause::Read => "reads".to_string(),
         Cause::Hint => "hint".to_string(),
         Cause::Merge => "merge".to_string(),
         Cause::Wal => "wal".to_string(),
@@ -151,7 +152,8 @@ fn key(cause: Cause, way: Way) -> Key {
         _ => "rest".to_string(),
     };
     let name = match (cause, way) {
-        (Cause::Log, Way::Read) => "gets and scans".to_string(),
+        (Cause::Read, _) => "gets and scans".to_string(),
+        (Cause::Log, Way::Read) => "of the active segment".to_string(),
         (Cause::Wal, Way::Written) => "WAL".to_string(),
         (Cause::Compaction(level), _) => format!("compaction to L{level}"),
         _ => cause.to_string(),

@@ -134,6 +134,10 @@ function readable(svg) {
     return { name: mark.dataset.name, color, at: thick };
   });
   if (group.dataset.kind === "areas") marks.reverse();
+  marks.forEach((mark) => {
+    const steps = mark.at.slice(1).map(([px], at) => px - mark.at[at][0]);
+    mark.gap = Math.max(8, ...steps);
+  });
   const hair = document.createElementNS(svg.namespaceURI, "line");
   hair.setAttribute("class", "hair");
   hair.setAttribute("y1", top);
@@ -152,7 +156,10 @@ function readable(svg) {
     const place = ((event.clientX - box.left) / box.width) * svg.viewBox.baseVal.width;
     if (Math.max(left - 8 - place, place - right - 8) > 0) return leave();
     const near = (mark) => mark.at.reduce((a, b) => (Math.abs(a[0] - place) > Math.abs(b[0] - place) ? b : a));
-    const found = marks.map((mark) => [mark, near(mark)]);
+    // A line may end before others do.
+    const reaches = (mark) => mark.at.some((point) => Math.abs(point[0] - place) - 1 <= mark.gap);
+    const found = marks.filter(reaches).map((mark) => [mark, near(mark)]);
+    if (found.length === 0) return leave();
     const [px] = found.map(([, point]) => point).reduce((a, b) => (Math.abs(a[0] - place) > Math.abs(b[0] - place) ? b : a));
     hair.setAttribute("x1", px);
     hair.setAttribute("x2", px);

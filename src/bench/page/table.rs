@@ -3,8 +3,9 @@
 use crate::bench::compare::{Comparison, Row, Spread};
 use crate::bench::page::figures::colour;
 use crate::bench::page::series::Side;
-use crate::bench::page::units::Unit;
-use maud::{Markup, html};
+use crate::bench::page::units::{Unit, shortened};
+use maud::{Markup, PreEscaped, html};
+use std::cmp::Reverse;
 
 /// The figures, row by row.
 pub(super) fn figures(comparison: &Comparison) -> Markup {
@@ -16,23 +17,23 @@ pub(super) fn figures(comparison: &Comparison) -> Markup {
                 th scope="col" { "workload" }
                 th scope="col" { "figure" }
                 @for (at, name) in names.iter().enumerate() {
-                    th scope="col" class="number" { span class={ "chip " (colour(at)) } {} (name) }
+                    th scope="col" class="number" { (named(at, name)) }
                 }
-                @for name in names.iter().skip(1) {
-                    th scope="col" class="number" { (name) " ÷ " (first) }
+                @for (at, name) in names.iter().enumerate().skip(1) {
+                    th scope="col" class="number" { (named(at, name)) " ÷ " (named(0, first)) }
                 }
                 th scope="col" { "verdict" }
             } }
             tbody { @for (at, row) in comparison.rows.iter().enumerate() {
                 @let before = at.checked_sub(1).map(|at| &comparison.rows[at].workload);
-                (figure(row, before != Some(&row.workload)))
+                (figure(row, names, before != Some(&row.workload)))
             } }
         } }
     }
 }
 
 /// A row; whether it is the first of its workload.
-fn figure(row: &Row, begins: bool) -> Markup {
+fn figure(row: &Row, names: &[String], begins: bool) -> Markup {
     let unit = Unit::of(row.figure);
     html! {
         tr class=[begins.then_some("begins")] data-workload=(row.workload) {
@@ -42,17 +43,36 @@ fn figure(row: &Row, begins: bool) -> Markup {
             @for ratio in &row.ratios {
                 (spread(*ratio, Unit::Times, if ratio.is_some_and(|ratio| ratio.is_telling()) { "number tells" } else { "number" }))
             }
-            td class="verdict" { (row.verdict.as_deref().unwrap_or("")) }
+            td class="verdict" { (verdict(row.verdict.as_deref().unwrap_or(""), names)) }
         }
     }
 }
+
+/// A configuration's colour and name, which may be broken between its options.
+fn named(at: usize, name: &str) -> Markup {
+    html! {
+        span class={ "chip " (colour(at)) } {}
+        @for part in name.split_inclusive([':', ',', ';', '=']) { (part) (PreEscaped("<wbr/>")) }
+    }
+}
+
+/// A verdict in which long names are cut.
+fn verdict(text: &str, names: &[String]) -> String {
+    let mut long: Vec<&String> = names.iter().filter(|name| name.chars().count() > LONG).collect();
+    long.sort_by_key(|name| Reverse(name.len()));
+    long.iter().fold(text.to_string(), |text, name| text.replace(name.as_str(), &shortened(name, LONG)))
+}
+
+/// Letters of a name that a verdict has room for.
+const LONG: usize = 28;
 
 /// The middle, and below it the ends, if there are such.
 fn spread(spread: Option<Spread>, unit: Unit, class: &str) -> Markup {
     let Some(Spread { median, least, most }) = spread else {
         return html! { td class=(class) { "–" } };
     };
-    let ends = (least < most).then(|| format!("{} – {}", unit.tell(least), unit.tell(most)));
+    let [low, high] = [least, most].map(|number| unit.tell(number));
+    let ends = (low != high).then(|| format!("{low} – {high}"));
     html! {
         td class=(class) data-value=(median) {
             (unit.tell(median))
