@@ -37,4 +37,5 @@ pub mod page;
 pub mod report;
 pub mod runner;
 pub mod subject;
+pub mod theory;
 pub mod workload;

@@ -6,6 +6,7 @@ use crate::bench::keys::{Data, Sizes};
 use crate::bench::report::{Amplification, Conditions, Memory, Report, Sample, Shape};
 use crate::bench::runner::{self, Outcome, Pace};
 use crate::bench::subject::{Configuration, Measured, Subject};
+use crate::bench::theory::{self, Prediction};
 use crate::bench::workload::{Call, Work, Workload};
 use crate::engine::options::OpenOptions;
 use crate::vfs::counting::Ledger;
@@ -111,6 +112,9 @@ pub trait Bench {
     /// What it is called; the engine's name; when its writes are acknowledged.
     fn names(&self) -> [String; 3];
 
+    /// What theory says a run should have cost.
+    fn theory(&self, plan: &Plan, workload: &Workload, report: &Report) -> Vec<Prediction>;
+
     /// A new, empty store in place of the one there was, which is closed.
     fn make(&mut self, plan: &Plan) -> Result<Self::Store>;
 }
@@ -161,6 +165,7 @@ pub fn run_whole<B: Bench>(bench: &mut B, plan: &Plan, watch: &mut Watch<'_>) ->
             let shape = &report.shape;
             report.amplification = Amplification::of(usage, ledger, shape.disk_bytes, shape.user_bytes);
         }
+        report.theory = bench.theory(plan, workload, &report);
         run.reports.push(report);
     }
     run.close(store.take());
@@ -218,6 +223,7 @@ fn report(
             peak_resident_bytes: outcome.peak_resident_bytes,
         },
         shape: Shape::of(&stats, keys, user_bytes),
+        theory: Vec::new(),
         samples: outcome.samples,
     })
 }
@@ -243,6 +249,10 @@ impl Bench for EngineBench {
     fn names(&self) -> [String; 3] {
         let configuration = &self.configuration;
         [configuration.name(), configuration.engine.to_string(), configuration.durability.to_string()]
+    }
+
+    fn theory(&self, plan: &Plan, workload: &Workload, report: &Report) -> Vec<Prediction> {
+        theory::of(&self.configuration, plan, workload, report)
     }
 
     fn make(&mut self, plan: &Plan) -> Result<Measured> {

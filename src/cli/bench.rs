@@ -186,7 +186,17 @@ fn put(out: &mut impl Write, at: usize, report: &Report, color: bool) -> io::Res
     writeln!(out, "\n{}: {}", conditions.workload, headline(report))?;
     put_latencies(out, report, color)?;
     put_ledger(out, report, color)?;
-    writeln!(out, "{}", state(report))
+    writeln!(out, "{}", state(report))?;
+    for prediction in &report.theory {
+        let (predicted, measured) = (prediction.predicted, prediction.measured);
+        let (what, unit) = (prediction.what, prediction.unit);
+        let percent = prediction.deviation() * 100.0;
+        writeln!(out, "  theory {what} {predicted:.3} {unit}, measured {measured:.3} ({percent:+.0} %)")?;
+        if percent.abs() >= 10.0 {
+            writeln!(out, "         {}", prediction.reason)?;
+        }
+    }
+    Ok(())
 }
 
 fn headline(report: &Report) -> String {
