@@ -87,7 +87,9 @@ function show(event, head, lines) {
     const label = document.createElement("span");
     const chip = document.createElement("span");
     chip.className = "chip " + color;
-    label.append(...(color === "" ? [] : [chip]), name);
+    const words = document.createElement("span");
+    words.textContent = name;
+    label.append(...(color === "" ? [] : [chip]), words);
     const number = document.createElement("b");
     number.textContent = text;
     row.append(label, number);

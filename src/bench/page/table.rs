@@ -20,7 +20,7 @@ pub(super) fn figures(comparison: &Comparison) -> Markup {
                     th scope="col" class="number" { (named(at, name)) }
                 }
                 @for (at, name) in names.iter().enumerate().skip(1) {
-                    th scope="col" class="number" { (named(at, name)) " ÷ " (named(0, first)) }
+                    th scope="col" class="number" { (brief(at, name)) " ÷ " (brief(0, first)) }
                 }
                 th scope="col" { "verdict" }
             } }
@@ -50,10 +50,17 @@ fn figure(row: &Row, names: &[String], begins: bool) -> Markup {
 
 /// A configuration's colour and name, which may be broken between its options.
 fn named(at: usize, name: &str) -> Markup {
+    let (first, rest) = name.split_at(name.find([':', ',', ';']).map_or(name.len(), |at| at + 1));
     html! {
-        span class={ "chip " (colour(at)) } {}
-        @for part in name.split_inclusive([':', ',', ';', '=']) { (part) (PreEscaped("<wbr/>")) }
+        span class="first" { span class={ "chip " (colour(at)) } {} (first) }
+        @for part in rest.split_inclusive([',', ';']) { (PreEscaped("<wbr/>")) (part) }
     }
+}
+
+/// The same without the options of a long name: its colour says which it is.
+fn brief(at: usize, name: &str) -> Markup {
+    let engine = name.split(':').next().filter(|_| name.chars().count() > 16).unwrap_or(name);
+    html! { span class="first" { span class={ "chip " (colour(at)) } {} (shortened(engine, 16)) } }
 }
 
 /// A verdict in which long names are cut.
