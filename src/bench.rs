@@ -34,6 +34,7 @@ pub mod expected;
 pub mod keys;
 pub mod lab;
 pub mod measure;
+pub mod page;
 pub mod plan;
 pub mod recording;
 pub mod replay;
