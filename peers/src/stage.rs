@@ -3,13 +3,15 @@
 use kvs::bench::error::Result;
 use kvs::bench::workload::Workload;
 
-/// What is run if nobody says. Each workload that leaves work in the background and is not the last one is
-/// settled, so that nobody pays for another's.
-pub const WORKLOADS: &str = "fillseq,fillrandom,settle,readrandom,readhot,readmissing,readseq,seekrandom,\
-                             readwhilewriting,settle,overwrite,settle,deleterandom,fillbatch,fillsync";
+/// What is run if nobody says. Whatever leaves work for the background is settled, so that nobody pays for
+/// another's, and so that bytes that a store still holds back are counted.
+pub const WORKLOADS: &str = "fillseq,settle,fillrandom,settle,readrandom,readhot,readmissing,readseq,\
+                             seekrandom,readwhilewriting,settle,overwrite,settle,deleterandom,settle,\
+                             fillbatch,settle,fillsync";
 
 /// What is run besides if nobody says: with several threads.
-pub const BESIDE: [(usize, &str); 2] = [(2, "fillrandom,settle,readrandom"), (8, "fillbatch,fillsync")];
+pub const BESIDE: [(usize, &str); 2] =
+    [(2, "fillrandom,settle,readrandom"), (8, "fillbatch,settle,fillsync")];
 
 /// Workloads on one store, of which the first fills it.
 #[derive(Clone, Debug, PartialEq)]

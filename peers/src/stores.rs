@@ -40,6 +40,11 @@ pub const OWN: [&str; 2] = ["lsm", "bitcask"];
 /// The other stores, each with a feature of its name.
 pub const PEERS: [&str; 6] = ["rocksdb", "fjall", "leveldb", "redb", "sled", "lmdb"];
 
+/// Stores whose durable writes are not: sled, on Linux, asks the system to write its log
+/// (`sync_file_range`), which empties no cache of the device and leaves the size of a file unwritten. They
+/// are shown, and not compared with.
+pub const NOT_DURABLE: [&str; 1] = ["sled"];
+
 impl Store {
     /// Those that are built in, kvs's own first.
     pub fn all() -> Vec<Store> {
@@ -119,13 +124,14 @@ fn show<K: AsRef<[u8]>, V: AsRef<[u8]>, E: ToString>(
     Ok(count)
 }
 
-/// The version of a crate in the lock file.
+/// The version of a crate in the lock file; of one that brings sources of another version, theirs.
 #[cfg(any(feature = "fjall", feature = "redb", feature = "rocksdb", feature = "sled", test))]
 fn locked(name: &str) -> String {
     let mut lines = include_str!("../Cargo.lock").lines();
     let found = lines.find(|line| *line == format!("name = \"{name}\""));
     let version = found.and_then(|_| lines.next()?.strip_prefix("version = \""));
-    version.map_or("unknown", |version| version.trim_end_matches('"')).to_string()
+    let version = version.map_or("unknown", |version| version.trim_end_matches('"'));
+    version.rsplit('+').next().unwrap_or(version).to_string()
 }
 
 #[cfg(test)]

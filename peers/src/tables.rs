@@ -1,6 +1,6 @@
 //! The tables: medians over the rounds, and kvs in times of the best of the others.
 
-use crate::stores::OWN;
+use crate::stores::{NOT_DURABLE, OWN};
 use crate::suite::{Run, Suite};
 use kvs::bench::compare::Spread;
 use serde::Deserialize;
@@ -66,7 +66,8 @@ struct Line {
 /// Lines of one kind.
 struct Table {
     title: &'static str,
-    better: Better,
+    /// `None` where kvs is not compared.
+    better: Option<Better>,
     show: fn(f64) -> String,
     lines: Vec<Line>,
 }
@@ -124,12 +125,12 @@ fn stages(suite: &Suite) -> Vec<(usize, usize, Vec<String>)> {
 
 fn tables(suite: &Suite) -> Vec<Table> {
     let table = |title, better, show| Table { title, better, show, lines: Vec::new() };
-    let mut rates = table("operations a second", Better::More, rate);
-    let mut slow = table("99 calls in a hundred take at most (us)", Better::Less, number);
-    let mut bytes = table("bytes written for a byte of the user's", Better::Less, number);
-    let mut space = table("bytes of files for a byte that is there", Better::Less, number);
-    let mut memory = table("peak memory of the process (MB)", Better::Less, number);
-    let mut waits = table("seconds until the background is through", Better::Less, number);
+    let mut rates = table("operations a second", Some(Better::More), rate);
+    let mut slow = table("99 calls in a hundred take at most (us)", Some(Better::Less), number);
+    let mut bytes = table("bytes written for a byte of the user's", Some(Better::Less), number);
+    let mut space = table("bytes of files for a byte that is there", Some(Better::Less), number);
+    let mut memory = table("peak memory of the process (MB)", Some(Better::Less), number);
+    let mut waits = table("seconds until the background is through", None, number);
     for (stage, threads, names) in stages(suite) {
         let beside = if threads == 1 { String::new() } else { format!(", {threads} threads") };
         let line = |title: String, of: Box<dyn Fn(&[Figures]) -> Option<f64>>| Line { title, stage, of };
@@ -157,13 +158,14 @@ fn tables(suite: &Suite) -> Vec<Table> {
                     slow.lines.push(line(title(""), Box::new(move |all| all.get(at)?.p99())));
                 }
             }
-            let is_settled = names.get(at + 1).is_some_and(|next| next == "settle");
             let writes = name.starts_with("fill") || name.starts_with("delete") || name == "overwrite";
             if writes && name != "fillsync" {
-                let title = title(if is_settled { ", settled" } else { "" });
-                bytes.lines.push(line(title, Box::new(move |all| amplification(all, at, is_settled))));
+                memory.lines.push(line(title(""), Box::new(move |all| all.get(at)?.peak_megabytes())));
+                if names.get(at + 1).is_some_and(|next| next == "settle") {
+                    let title = title(", settled");
+                    bytes.lines.push(line(title, Box::new(move |all| amplification(all, at))));
+                }
             }
-            memory.lines.push(line(title(""), Box::new(move |all| all.get(at)?.peak_megabytes())));
         }
     }
     for table in [&mut slow, &mut bytes, &mut space] {
@@ -181,12 +183,11 @@ fn unit(name: &str) -> &'static str {
     }
 }
 
-/// Bytes that were written for a byte of the user's; with those of the settling that followed.
-fn amplification(all: &[Figures], at: usize, is_settled: bool) -> Option<f64> {
-    let work = all.get(at)?;
+/// Bytes that were written for a byte of the user's; with those of the settling that follows.
+fn amplification(all: &[Figures], at: usize) -> Option<f64> {
+    let (work, settling) = (all.get(at)?, all.get(at + 1)?);
     let user = work.usage.key_bytes_written + work.usage.value_bytes_written;
-    let later = if is_settled { all.get(at + 1)?.written_bytes? } else { 0 };
-    let written = work.written_bytes? + later;
+    let written = work.written_bytes? + settling.written_bytes?;
     (user > 0).then(|| written as f64 / user as f64)
 }
 
@@ -246,13 +247,13 @@ impl Table {
     fn markdown(&self, suite: &Suite) -> String {
         let names: Vec<&str> = suite.stores.iter().map(|(name, _)| *name).collect();
         let own: Vec<&str> = names.iter().copied().filter(|name| OWN.contains(name)).collect();
-        let has_peers = own.len() < names.len();
+        let better = self.better.filter(|_| own.len() < names.len());
         let mut heads: Vec<String> = vec![self.title.to_string()];
         heads.extend(names.iter().map(|name| match OWN.contains(name) {
             true => format!("kvs {name}"),
             false => name.to_string(),
         }));
-        if has_peers {
+        if better.is_some() {
             heads.extend(own.iter().map(|name| format!("{name} / best peer")));
         }
         let mut text = format!("\n| {} |\n|{}\n", heads.join(" | "), "---|".repeat(heads.len()));
@@ -261,23 +262,24 @@ impl Table {
             let medians: Vec<_> = rounds.iter().map(|rounds| median(rounds.iter().copied())).collect();
             let mut cells = vec![line.title.clone()];
             cells.extend(medians.iter().map(|median| median.map_or("-".into(), self.show)));
-            if has_peers {
-                let best = self.best(&names, &medians);
+            if let Some(better) = better {
+                let best = best(better, &names, &medians, &line.title);
                 cells.extend(own.iter().map(|name| ratio(&names, &rounds, name, best)));
             }
             _ = writeln!(text, "| {} |", cells.join(" | "));
         }
         text
     }
+}
 
-    /// The peer with the best median.
-    fn best(&self, names: &[&str], medians: &[Option<f64>]) -> Option<usize> {
-        let peers = (0..names.len()).filter(|&at| !OWN.contains(&names[at]));
-        let mut known: Vec<_> = peers.filter_map(|at| Some((medians[at]?, at))).collect();
-        known.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let best = if self.better == Better::More { known.last() } else { known.first() };
-        best.map(|(_, at)| *at)
-    }
+/// The peer with the best median.
+fn best(better: Better, names: &[&str], medians: &[Option<f64>], title: &str) -> Option<usize> {
+    let counts = |name| !OWN.contains(name) && !(title.starts_with("fillsync") && NOT_DURABLE.contains(name));
+    let peers = (0..names.len()).filter(|&at| counts(&names[at]));
+    let mut known: Vec<_> = peers.filter_map(|at| Some((medians[at]?, at))).collect();
+    known.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let best = if better == Better::More { known.last() } else { known.first() };
+    best.map(|(_, at)| *at)
 }
 
 /// A store in times of the best peer: the median of what it was within each round, and whose.
@@ -318,7 +320,7 @@ fn number(n: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{markdown, number, rate};
+    use super::{Better, best, markdown, number, rate};
     use crate::suite::{Conditions, Run, Suite};
     use serde_json::{Value, json};
 
@@ -389,10 +391,17 @@ mod tests {
         // The bytes of the settling are those of what was settled; the best is the one that writes least.
         has("| fillrandom, settled | 2.00 | 3.00 | 1.50 | 1.33 lmdb |");
         has("| fillrandom, settled | 1.50 | 1.50 | 1.50 | 1.00 fjall |");
-        has("| after fillrandom | 0.50 | 0.50 | 0.50 | 1.00 fjall |");
+        has("| after fillrandom | 0.50 | 0.50 | 0.50 |");
         has("Round 2: lmdb: full.");
         assert!(text.contains("load 0.2 when it began, unknown when it ended"), "{text}");
         assert!(text.contains("cache 64 MiB") && text.contains("lsm 0.1.0, fjall 3.1, lmdb 0.9."), "{text}");
+    }
+
+    #[test]
+    fn who_does_not_sync_is_not_the_best_at_syncing() {
+        let (names, medians) = (["lsm", "sled", "fjall"], [Some(9.0), Some(8.0), Some(7.0)]);
+        let best = |title| best(Better::More, &names, &medians, title);
+        assert_eq!((best("overwrite"), best("fillsync, 8 threads")), (Some(1), Some(2)));
     }
 
     #[test]

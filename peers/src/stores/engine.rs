@@ -5,7 +5,7 @@ use kvs::bench::error::Result;
 use kvs::engine::kind::EngineKind;
 use kvs::engine::range::Direction;
 use kvs::{Cursor, KeyRange};
-use kvs::{KvsEngine, KvsRead, OpenOptions, WriteBatch, WriteOptions};
+use kvs::{KvsEngine, OpenOptions, WriteBatch, WriteOptions};
 use std::path::Path;
 use std::sync::Arc;
 
