@@ -40,9 +40,9 @@ pub const OWN: [&str; 2] = ["lsm", "bitcask"];
 /// The other stores, each with a feature of its name.
 pub const PEERS: [&str; 6] = ["rocksdb", "fjall", "leveldb", "redb", "sled", "lmdb"];
 
-/// Stores whose durable writes are not: sled, on Linux, asks the system to write its log
-/// (`sync_file_range`), which empties no cache of the device and leaves the size of a file unwritten. They
-/// are shown, and not compared with.
+/// Stores whose durable writes may not be: sled, on Linux, has the system write its log by
+/// `sync_file_range`, which writes no metadata and empties no cache of the device. They are shown, and not
+/// compared with.
 pub const NOT_DURABLE: [&str; 1] = ["sled"];
 
 impl Store {
