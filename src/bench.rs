@@ -36,4 +36,5 @@ pub mod measure;
 pub mod report;
 pub mod runner;
 pub mod subject;
+pub mod theory;
 pub mod workload;

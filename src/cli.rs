@@ -11,6 +11,8 @@
 
 mod argv;
 mod batch;
+mod bench;
+mod compare;
 mod encoding;
 mod exists;
 mod explain;
@@ -21,6 +23,7 @@ mod get;
 mod import;
 mod interrupt;
 mod json;
+mod lab;
 mod levels;
 mod look;
 mod manual;
@@ -88,15 +91,18 @@ enum Command {
     Shell(shell::Shell),
     Repair(look::Repair),
     Migrate(migrate::Migrate),
+    Bench(bench::Bench),
+    Compare(compare::Compare),
     Completions(manual::Completions),
     Man(manual::Man),
 }
 
 /// The headings of the help, and the commands below each.
-const HEADINGS: [(&str, &[&str]); 4] = [
+const HEADINGS: [(&str, &[&str]); 5] = [
     ("Data", &["set", "get", "exists", "rm", "scan", "batch", "import", "export", "shell"]),
     ("Store", &["stats", "compact", "flush", "sync", "options", "verify", "repair", "checkpoint", "migrate"]),
     ("Look", &["inspect", "explain", "find", "levels"]),
+    ("Lab", &["bench", "compare"]),
     ("Meta", &["completions", "man"]),
 ];
 
@@ -149,6 +155,8 @@ pub fn run(args: Vec<OsString>) -> Result<Outcome, Failure> {
             Command::Shell(shell) => shell.run(&mut session),
             Command::Repair(verb) => verb.run(&mut session),
             Command::Migrate(verb) => verb.run(&mut session),
+            Command::Bench(verb) => verb.run(&mut session),
+            Command::Compare(verb) => verb.run(&mut session),
             Command::Completions(verb) => verb.run(&mut session, command()),
             Command::Man(verb) => verb.run(&mut session, command()),
         };

@@ -31,8 +31,10 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Cause {
-    /// What users asked for: appended to, or read from, a Bitcask segment; read from a table.
+    /// Bitcask's active segment: what users write, and what they read of it.
     Log,
+    /// What users read: sealed segments, tables.
+    Read,
     /// Bitcask's hint files.
     Hint,
     /// Bitcask's merge: reading its inputs, writing its outputs.

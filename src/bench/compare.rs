@@ -189,8 +189,11 @@ impl Row {
         let ratios: Vec<_> = others
             .iter()
             .map(|rounds| {
-                let pairs =
-                    rounds.iter().zip(first).filter_map(|(a, b)| Some((*a)? / (*b).filter(|b| *b > 0.0)?));
+                let pairs = rounds.iter().zip(first).filter_map(|(a, b)| {
+                    let [a, b] = [(*a)?, (*b)?];
+                    // Nothing is no number of times something.
+                    (a > 0.0 && b > 0.0).then(|| a / b)
+                });
                 Spread::of(pairs)
             })
             .collect();

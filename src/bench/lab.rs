@@ -6,6 +6,7 @@ use crate::bench::keys::{Data, Sizes};
 use crate::bench::report::{Amplification, Conditions, Memory, Report, Sample, Shape};
 use crate::bench::runner::{self, Outcome, Pace};
 use crate::bench::subject::{Configuration, Measured, Subject};
+use crate::bench::theory::{self, Prediction};
 use crate::bench::workload::{Call, Work, Workload};
 use crate::engine::options::OpenOptions;
 use crate::vfs::counting::Ledger;
@@ -111,12 +112,29 @@ pub trait Bench {
     /// What it is called; the engine's name; when its writes are acknowledged.
     fn names(&self) -> [String; 3];
 
+    /// What theory says a run should have cost.
+    fn theory(&self, plan: &Plan, workload: &Workload, report: &Report) -> Vec<Prediction>;
+
     /// A new, empty store in place of the one there was, which is closed.
     fn make(&mut self, plan: &Plan) -> Result<Self::Store>;
 }
 
+/// A whole run, from the making of the first store to the closing of the last.
+#[derive(Debug, Default)]
+pub struct Run {
+    /// Workload by workload.
+    pub reports: Vec<Report>,
+    /// What the disk did, with what was done when stores were made and closed.
+    pub ledger: Option<Ledger>,
+}
+
 /// Runs all workloads of a plan on one store; a fill makes a new one.
 pub fn run<B: Bench>(bench: &mut B, plan: &Plan, watch: &mut Watch<'_>) -> Result<Vec<Report>> {
+    Ok(run_whole(bench, plan, watch)?.reports)
+}
+
+/// The same, and tells what making and closing stores cost.
+pub fn run_whole<B: Bench>(bench: &mut B, plan: &Plan, watch: &mut Watch<'_>) -> Result<Run> {
     plan.validate()?;
     let data = Data::new(plan.key, plan.value, plan.seed)?;
     let pace = Pace {
@@ -127,10 +145,10 @@ pub fn run<B: Bench>(bench: &mut B, plan: &Plan, watch: &mut Watch<'_>) -> Resul
     };
     let mut expected = Expected::new(plan.capacity());
     let mut store: Option<B::Store> = None;
-    let mut reports = Vec::new();
+    let mut run = Run::default();
     for workload in &plan.workloads {
         if workload.makes_a_store() || store.is_none() {
-            drop(store.take());
+            run.close(store.take());
             expected = Expected::new(plan.capacity());
         }
         let store = match &mut store {
@@ -147,9 +165,19 @@ pub fn run<B: Bench>(bench: &mut B, plan: &Plan, watch: &mut Watch<'_>) -> Resul
             let shape = &report.shape;
             report.amplification = Amplification::of(usage, ledger, shape.disk_bytes, shape.user_bytes);
         }
-        reports.push(report);
+        report.theory = bench.theory(plan, workload, &report);
+        run.reports.push(report);
     }
-    Ok(reports)
+    run.close(store.take());
+    Ok(run)
+}
+
+impl Run {
+    /// Closes a store, and takes its ledger to the others'.
+    fn close(&mut self, store: Option<impl Subject>) {
+        let Some(ledger) = store.and_then(Subject::close) else { return };
+        self.ledger = Some(self.ledger.take().map_or(ledger.clone(), |sum| sum.plus(&ledger)));
+    }
 }
 
 fn report(
@@ -195,6 +223,7 @@ fn report(
             peak_resident_bytes: outcome.peak_resident_bytes,
         },
         shape: Shape::of(&stats, keys, user_bytes),
+        theory: Vec::new(),
         samples: outcome.samples,
     })
 }
@@ -222,6 +251,10 @@ impl Bench for EngineBench {
         [configuration.name(), configuration.engine.to_string(), configuration.durability.to_string()]
     }
 
+    fn theory(&self, plan: &Plan, workload: &Workload, report: &Report) -> Vec<Prediction> {
+        theory::of(&self.configuration, plan, workload, report)
+    }
+
     fn make(&mut self, plan: &Plan) -> Result<Measured> {
         self.made += 1;
         let name = format!("store-{}", self.made);
@@ -236,9 +269,4 @@ impl Bench for EngineBench {
         };
         self.configuration.open(&Path::new("/").join(name), &options)
     }
-}
-
-/// Both ledgers together.
-pub fn total(reports: &[Report]) -> Option<Ledger> {
-    reports.iter().filter_map(|report| report.ledger.clone()).reduce(|a, b| a.plus(&b))
 }

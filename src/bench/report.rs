@@ -1,6 +1,7 @@
 //! What a run tells: one value, from which every output is made.
 
 use crate::bench::measure::Latency;
+use crate::bench::theory::Prediction;
 use crate::engine::metered::Usage;
 use crate::engine::stats::Stats;
 use crate::vfs::counting::Ledger;
@@ -58,6 +59,8 @@ pub struct Report {
     pub memory: Memory,
     /// The store at the end.
     pub shape: Shape,
+    /// What theory says it should have cost.
+    pub theory: Vec<Prediction>,
     /// The run over time.
     pub samples: Vec<Sample>,
 }

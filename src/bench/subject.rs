@@ -10,7 +10,7 @@ use crate::engine::range::{Direction, KeyRange};
 use crate::engine::stats::Stats;
 use crate::engine::{Cursor, KvsEngine, KvsRead};
 use crate::vfs::counting::{CountingDisk, Ledger};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// A store that workloads run on. Shared between threads.
@@ -45,6 +45,11 @@ pub trait Subject: Send + Sync {
 
     /// What the store tells of itself.
     fn stats(&self) -> Result<Stats>;
+
+    /// Closes the store; what the disk did for it, in all, by the lower meter.
+    fn close(self) -> Option<Ledger>
+    where
+        Self: Sized;
 }
 
 /// An engine of this crate, as it is measured.
@@ -90,11 +95,6 @@ impl Measured {
     /// The engine, by its contract.
     pub fn engine(&self) -> &dyn KvsEngine {
         &self.engine
-    }
-
-    /// Where a directory that is no place of a run may be: the default place for runs.
-    pub fn scratch() -> PathBuf {
-        std::env::temp_dir()
     }
 }
 
@@ -161,5 +161,11 @@ impl Subject for Measured {
 
     fn stats(&self) -> Result<Stats> {
         Ok(self.engine.stats()?)
+    }
+
+    fn close(self) -> Option<Ledger> {
+        let Measured { engine, disk } = self;
+        drop(engine);
+        Some(disk.ledger())
     }
 }

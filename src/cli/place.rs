@@ -88,6 +88,24 @@ impl Place {
         Ok(self.open_with(Need::Read, voice, &[])?.ok_or(none)?)
     }
 
+    /// The engine that was asked for; Bitcask, if none was. No directory is looked at.
+    pub(crate) fn wanted_engine(&self) -> EngineKind {
+        self.engine.unwrap_or(EngineKind::Bitcask)
+    }
+
+    /// A command that names its engines itself takes none from here.
+    pub(crate) fn refuse_engine(&self, reason: &str) -> Result<(), Failure> {
+        match self.engine.is_some() || !self.settings.is_empty() {
+            true => Err(Failure::usage(reason)),
+            false => Ok(()),
+        }
+    }
+
+    /// When a write is durable.
+    pub(crate) fn durability(&self) -> Durability {
+        self.sync
+    }
+
     /// The options of the engine that were asked for.
     pub(crate) fn settings(&self) -> &[(String, String)] {
         &self.settings

@@ -26,6 +26,18 @@ impl Progress {
         progress
     }
 
+    /// Words that change, beside what runs.
+    pub(crate) fn words(voice: &Voice, verb: &'static str) -> Progress {
+        let progress = Progress::new(voice, verb, None, "{prefix} {spinner} {elapsed} {wide_msg}");
+        progress.bar.enable_steady_tick(Duration::from_millis(100));
+        progress
+    }
+
+    /// So far, in words.
+    pub(crate) fn say(&self, words: String) {
+        self.bar.set_message(words);
+    }
+
     fn new(voice: &Voice, verb: &'static str, total: Option<u64>, template: &str) -> Progress {
         if !voice.draws() {
             return Progress { bar: ProgressBar::hidden() };

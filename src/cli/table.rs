@@ -17,17 +17,27 @@ pub(crate) fn put<const N: usize>(
     rows: &[[String; N]],
     color: bool,
 ) -> io::Result<()> {
-    let mut widths = head.map(|(name, _)| name.len());
+    let head = head.map(|(name, side)| (name.to_string(), side));
+    put_rows(out, &head, rows, color)
+}
+
+/// The same, where the number of columns is known only when it runs.
+pub(crate) fn put_rows(
+    out: &mut impl Write,
+    head: &[(String, Side)],
+    rows: &[impl AsRef<[String]>],
+    color: bool,
+) -> io::Result<()> {
+    let mut widths: Vec<usize> = head.iter().map(|(name, _)| name.chars().count()).collect();
     for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
+        for (width, cell) in widths.iter_mut().zip(row.as_ref()) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    let line = |cells: [&str; N]| {
+    let line = |cells: &mut dyn Iterator<Item = &String>| {
         let mut line = String::new();
-        for (i, cell) in cells.iter().enumerate() {
-            let width = widths[i];
-            line += &match head[i].1 {
+        for ((cell, width), (_, side)) in cells.zip(&widths).zip(head) {
+            line += &match side {
                 Side::Right => format!("{cell:>width$}  "),
                 Side::Left => format!("{cell:<width$}  "),
             };
@@ -36,6 +46,6 @@ pub(crate) fn put<const N: usize>(
         line
     };
     let bold = if color { Ansi::new().bold() } else { Ansi::new() };
-    writeln!(out, "{bold}{}{bold:#}", line(head.map(|(name, _)| name)))?;
-    rows.iter().try_for_each(|row| writeln!(out, "{}", line(row.each_ref().map(String::as_str))))
+    writeln!(out, "{bold}{}{bold:#}", line(&mut head.iter().map(|(name, _)| name)))?;
+    rows.iter().try_for_each(|row| writeln!(out, "{}", line(&mut row.as_ref().iter())))
 }

@@ -15,6 +15,7 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Cause::Log => f.pad("log"),
+            Cause::Read => f.pad("read"),
             Cause::Hint => f.pad("hint"),
             Cause::Merge => f.pad("merge"),
             Cause::Wal => f.pad("wal"),

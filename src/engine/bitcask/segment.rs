@@ -322,7 +322,7 @@ impl Segment {
     #[cold]
     fn open(self: &Arc<Self>) -> Result<Guard<Option<Arc<File>>>> {
         let name = filename::segment(self.number);
-        let file = self.shelf.with_descriptor(|| self.shelf.dir.open(&name, Cause::Log))?;
+        let file = self.shelf.with_descriptor(|| self.shelf.dir.open(&name, Cause::Read))?;
         if self.shelf.mmap {
             file.map(file.len());
         }

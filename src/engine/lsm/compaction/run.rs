@@ -12,7 +12,6 @@ use crate::engine::lsm::key::{Kind, seqno, split};
 use crate::engine::lsm::maker::{Made, Maker};
 use crate::engine::lsm::snapshots::Keep;
 use crate::engine::lsm::table::builder::TableBuilder;
-use crate::engine::lsm::table::cursor::Access;
 use crate::engine::lsm::version::level::{LevelCursor, Run};
 use crate::error::{Error, Result};
 use crate::vfs::Cause;
@@ -77,7 +76,8 @@ pub fn run<'a>(
 /// Tables of level 0 one by one, those of other levels as one run each.
 fn sources(maker: &Maker, order: &Order, job: &Compaction) -> Vec<LevelCursor> {
     let run = |tables| {
-        LevelCursor::new(Run::Tables(tables), maker.tables.clone(), order.clone(), Access::Sequential)
+        let cause = Cause::Compaction(job.output_level);
+        LevelCursor::once(Run::Tables(tables), maker.tables.clone(), order.clone(), cause)
     };
     let mut sources = Vec::new();
     match job.level {

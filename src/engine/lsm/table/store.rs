@@ -133,7 +133,7 @@ impl TableStore {
         if table.is_some() {
             return Ok(OpenTable(table));
         }
-        let table = Some(Arc::new(self.open(number, meta, Cause::Log)?));
+        let table = Some(Arc::new(self.open(number, meta, Cause::Read)?));
         slot.0.table.store(table.clone());
         slot.0.was_used.store(true, Relaxed);
         let closed = self.open.lock().push(&slot.0, self.max_open);

@@ -8,6 +8,7 @@ use crate::engine::lsm::table::cursor::{Access, Looked, TableCursor};
 use crate::engine::lsm::table::store::TableStore;
 use crate::engine::lsm::version::{TableFile, Version};
 use crate::error::Result;
+use crate::vfs::Cause;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -38,6 +39,8 @@ pub struct LevelCursor {
     store: Arc<TableStore>,
     order: Order,
     access: Access,
+    /// It opens tables of its own, which are read for this.
+    own: Option<Cause>,
     /// The table that `cursor` is in.
     at: usize,
     cursor: Option<TableCursor>,
@@ -50,7 +53,14 @@ pub struct LevelCursor {
 impl LevelCursor {
     /// A cursor over `run`. Opens nothing yet.
     pub fn new(run: Run, store: Arc<TableStore>, order: Order, access: Access) -> LevelCursor {
-        LevelCursor { run, store, order, access, at: 0, cursor: None, entered: 0, left: Looked::default() }
+        let (cursor, left) = (None, Looked::default());
+        LevelCursor { run, store, order, access, own: None, at: 0, cursor, entered: 0, left }
+    }
+
+    /// A cursor that reads `run` once, for a cause of its own: so that what a compaction reads is not
+    /// taken for what users read.
+    pub fn once(run: Run, store: Arc<TableStore>, order: Order, cause: Cause) -> LevelCursor {
+        LevelCursor { own: Some(cause), ..LevelCursor::new(run, store, order, Access::Sequential) }
     }
 
     /// The table that the cursor stands in.
@@ -86,8 +96,11 @@ impl LevelCursor {
             self.left = self.looked();
             self.cursor = None;
             let Some(file) = self.run.tables().get(at) else { return Ok(None) };
-            let table = self.store.find(file.number, &file.meta, file.slot())?;
-            self.cursor = Some(TableCursor::new(table.share(), self.access));
+            let table = match self.own {
+                Some(cause) => Arc::new(self.store.open(file.number, &file.meta, cause)?),
+                None => self.store.find(file.number, &file.meta, file.slot())?.share(),
+            };
+            self.cursor = Some(TableCursor::new(table, self.access));
             self.at = at;
             self.entered += 1;
         }

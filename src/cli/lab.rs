@@ -1,0 +1,244 @@
+//! What `bench`, `compare` and `advise` share: what is run, and where.
+
+use crate::bench::distribution::Distribution;
+use crate::bench::error::Error;
+use crate::bench::keys::Sizes;
+use crate::bench::lab::Plan;
+use crate::bench::report::Sample;
+use crate::bench::subject::Configuration;
+use crate::bench::workload::{Mix, Workload};
+use crate::cli::failure::Failure;
+use crate::cli::interrupt;
+use crate::cli::progress::Progress;
+use crate::cli::session::Session;
+use crate::cli::voice::Voice;
+use crate::engine::kind::EngineKind;
+use clap::Args;
+use std::ops::ControlFlow;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// What is run.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Runs {
+    /// The workloads, one after the other; --list tells what there is
+    #[arg(value_name = "WORKLOAD", value_delimiter = ',')]
+    pub workloads: Vec<String>,
+
+    /// Calls of several kinds, as read=90,update=10; in place of workloads, or after them
+    #[arg(long, value_name = "CALL=WEIGHT,...")]
+    pub mix: Option<Mix>,
+
+    /// Which keys a mix calls: uniform, zipfian[:0.99], latest[:0.99], sequential, hot[:0.01:0.99]
+    #[arg(long, value_name = "NAME", default_value = "uniform", requires = "mix")]
+    pub distribution: Distribution,
+
+    /// Keys that a fill sets [default: 500000, in steps 20000]
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub keys: Option<u64>,
+
+    /// Calls of what is not done once a key [default: as many as keys]
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub calls: Option<u64>,
+
+    /// End each workload after so long
+    #[arg(long, value_name = "SECS", value_parser = crate::cli::watch::seconds)]
+    pub seconds: Option<Duration>,
+
+    /// Threads that make calls
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub threads: usize,
+
+    /// Bytes of a key, as 16 or 16..64
+    #[arg(long, value_name = "SIZES", default_value = "16")]
+    pub key_size: Sizes,
+
+    /// Bytes of a value, as 100 or 10..1KiB
+    #[arg(long, value_name = "SIZES", default_value = "100")]
+    pub value_size: Sizes,
+
+    /// The seed of everything that is drawn
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+
+    /// No threads, a disk in memory: the same calls and bytes on every run, and no times
+    #[arg(long)]
+    pub stepped: bool,
+}
+
+/// Reads a number that may be written `1_000_000`, `500k` or `2M`.
+fn count(text: &str) -> Result<u64, String> {
+    let digits = text.replace('_', "");
+    let (number, times) = match digits.strip_suffix(['k', 'K']) {
+        Some(number) => (number, 1000),
+        None => match digits.strip_suffix('M') {
+            Some(number) => (number, 1_000_000),
+            None => (&digits[..], 1),
+        },
+    };
+    let number: Option<u64> = number.parse().ok();
+    let count = number.and_then(|number| number.checked_mul(times));
+    count.filter(|count| *count > 0).ok_or(format!("{text}: a number above 0, as 20000, 500k, 2M"))
+}
+
+/// Keys of a fill, unless somebody says.
+const KEYS: u64 = 500_000;
+
+/// The same, in steps.
+const STEPPED_KEYS: u64 = 20_000;
+
+impl Runs {
+    /// The plan; `usual`, the workloads where none is named.
+    pub(crate) fn plan(&self, usual: &[&str]) -> Result<Plan, Failure> {
+        let named = |names: Vec<&str>| names.into_iter().map(Workload::named).collect::<Result<Vec<_>, _>>();
+        let mut workloads = match (&self.workloads[..], &self.mix) {
+            ([], None) => named(usual.to_vec()),
+            (names, _) => named(names.iter().map(String::as_str).collect()),
+        }
+        .map_err(failure)?;
+        workloads.extend(self.mix.clone().map(|mix| Workload::custom(mix, self.distribution)));
+        let keys = self.keys.unwrap_or(if self.stepped { STEPPED_KEYS } else { KEYS });
+        let plan = Plan {
+            workloads,
+            keys,
+            calls: self.calls.unwrap_or(keys),
+            limit: self.seconds,
+            threads: self.threads,
+            key: self.key_size,
+            value: self.value_size,
+            seed: self.seed,
+            is_stepped: self.stepped,
+        };
+        let plan = plan.with_fill().map_err(failure)?;
+        plan.validate().map_err(failure)?;
+        Ok(plan)
+    }
+
+    /// The arguments that make the same runs again.
+    pub(crate) fn words(&self, plan: &Plan) -> Vec<String> {
+        let mut words: Vec<String> = Vec::new();
+        let named = plan.workloads.iter().filter(|workload| workload.name != "mix");
+        words.extend(named.map(|workload| workload.name.clone()));
+        let mut option = |name: &str, value: String| words.extend([name.to_string(), value]);
+        if let Some(mix) = &self.mix {
+            option("--mix", mix.to_string());
+            option("--distribution", self.distribution.to_string());
+        }
+        option("--keys", plan.keys.to_string());
+        option("--calls", plan.calls.to_string());
+        if let Some(limit) = plan.limit {
+            option("--seconds", limit.as_secs_f64().to_string());
+        }
+        option("--threads", plan.threads.to_string());
+        option("--key-size", plan.key.to_string());
+        option("--value-size", plan.value.to_string());
+        option("--seed", plan.seed.to_string());
+        if plan.is_stepped {
+            words.push("--stepped".into());
+        }
+        words
+    }
+}
+
+/// What went wrong in a run, for the command line.
+pub(crate) fn failure(error: Error) -> Failure {
+    match error {
+        Error::Store(error) => Failure::from(error),
+        Error::Interrupted => Failure::interrupted(),
+        Error::Plan(reason) => Failure::usage(reason),
+        wrong @ (Error::Wrong { .. } | Error::Peer { .. }) => {
+            Failure::from(crate::error::Error::invalid(wrong.to_string()))
+        }
+    }
+}
+
+/// A directory of its own for the stores of a run, below that of `-p`; gone when it is dropped.
+pub(crate) fn scratch(session: &Session) -> Result<TempDir, Failure> {
+    let path = &session.place.path;
+    let owner = EngineKind::detect(crate::cli::place::disk(), path)?;
+    if let Some(owner) = owner {
+        let path = path.display();
+        return Err(Failure::usage(format!(
+            "{path}: a store of {owner} is here; name another directory with -p, in which stores can be made \
+             and thrown away"
+        )));
+    }
+    let dir = tempfile::Builder::new().prefix("kvs-bench-").tempdir_in(path);
+    dir.map_err(|error| Failure::from(crate::error::Error::io("create", path, error)))
+}
+
+/// Reads `lsm:compression=none,lz4,cache_bytes=8MiB`: a part without `=` belongs to the value before.
+pub(crate) fn configuration(text: &str, session: &Session) -> Result<Configuration, Failure> {
+    let (engine, rest) = text.split_once(':').unwrap_or((text, ""));
+    let engine: EngineKind = engine.parse().map_err(Failure::from)?;
+    let mut settings: Vec<(String, String)> = Vec::new();
+    for part in rest.split(',').filter(|part| !part.is_empty()) {
+        match (part.split_once('='), settings.last_mut()) {
+            (Some((name, value)), _) => settings.push((name.trim().into(), value.trim().into())),
+            (None, Some((_, value))) => *value = format!("{value},{part}"),
+            (None, None) => return Err(Failure::usage(format!("{text}: write it as lsm:name=value,..."))),
+        }
+    }
+    Ok(Configuration { engine, settings, durability: session.place.durability() })
+}
+
+/// Shows how a run goes, and ends it when somebody interrupts.
+pub(crate) struct Live {
+    progress: Progress,
+    /// What is run: `lsm, round 2 of 3`.
+    pub what: String,
+}
+
+impl Live {
+    pub(crate) fn new(voice: &Voice, verb: &'static str) -> Live {
+        interrupt::let_it_end();
+        Live { progress: Progress::words(voice, verb), what: String::new() }
+    }
+
+    /// One look.
+    pub(crate) fn see(&self, workload: &Workload, sample: &Sample) -> ControlFlow<()> {
+        let rate = sample.pairs_per_second;
+        let mut words = format!("{}{}: {} pairs, {}/s", self.what, workload.name, sample.pairs, short(rate));
+        if sample.user_written_bytes > 0 {
+            let amplification = sample.written_bytes as f64 / sample.user_written_bytes as f64;
+            words += &format!(", write amplification {amplification:.2} so far");
+        }
+        self.progress.say(words);
+        match interrupt::check() {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    }
+}
+
+/// A number in three digits and a unit: `1.23 M`.
+pub(crate) fn short(number: f64) -> String {
+    let (number, unit) = match number.abs() {
+        n if n >= 1e9 => (number / 1e9, " G"),
+        n if n >= 1e6 => (number / 1e6, " M"),
+        n if n >= 1e3 => (number / 1e3, " k"),
+        _ => (number, ""),
+    };
+    match number.abs() {
+        n if n >= 99.95 => format!("{number:.0}{unit}"),
+        n if n >= 9.995 => format!("{number:.1}{unit}"),
+        _ => format!("{number:.2}{unit}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{count, short};
+
+    #[test]
+    fn counts_are_read() {
+        assert_eq!(["7", "20_000", "500k", "2M"].map(count), [Ok(7), Ok(20_000), Ok(500_000), Ok(2_000_000)]);
+        assert!(["", "0", "x", "-1", "99999999999999999999"].into_iter().all(|text| count(text).is_err()));
+    }
+
+    #[test]
+    fn numbers_have_three_digits() {
+        let numbers = [0.0, 1.234, 99.96, 1234.0, 56_789.0, 1.5e6, 2.5e9].map(short);
+        assert_eq!(numbers, ["0.00", "1.23", "100", "1.23 k", "56.8 k", "1.50 M", "2.50 G"]);
+    }
+}
