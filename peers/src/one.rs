@@ -6,6 +6,8 @@ use kvs::bench::error::{Error, Result};
 use kvs::bench::lab::{self, Bench, Plan};
 use kvs::bench::measure::written_bytes;
 use kvs::bench::report::Report;
+use kvs::bench::theory::Prediction;
+use kvs::bench::workload::Workload;
 use serde::Serialize;
 use std::fs;
 use std::ops::ControlFlow;
@@ -41,6 +43,11 @@ impl Bench for One<'_> {
         [self.store.name, self.store.name, "os"].map(String::from)
     }
 
+    /// Theory speaks of engines whose structure is known to it.
+    fn theory(&self, _: &Plan, _: &Workload, _: &Report) -> Vec<Prediction> {
+        Vec::new()
+    }
+
     fn make(&mut self, _: &Plan) -> Result<Counted> {
         let failed =
             |error: std::io::Error| Error::Peer { store: self.store.name, reason: error.to_string() };
@@ -66,7 +73,7 @@ pub fn run(
     mut began: impl FnMut(&str) + Send,
 ) -> Result<Vec<Record>> {
     let mut last = None;
-    let mut watch = |workload: &kvs::bench::workload::Workload, _: &_| {
+    let mut watch = |workload: &Workload, _: &_| {
         if last.as_ref() != Some(&workload.name) {
             began(&workload.name);
             last = Some(workload.name.clone());
@@ -75,7 +82,7 @@ pub fn run(
     };
     let reports = lab::run(&mut One { store, terms, dir, made: 0 }, plan, &mut watch)?;
     let mut before = 0;
-    let record = |(mut report, workload): (Report, &kvs::bench::workload::Workload)| {
+    let record = |(mut report, workload): (Report, &Workload)| {
         // The counter begins with each store.
         before = if workload.makes_a_store() { 0 } else { before };
         let written = report.shape.counters.get(WRITTEN).copied();

@@ -235,4 +235,9 @@ impl Subject for Counted {
         let disk_bytes = allocated_bytes(&self.dir);
         Ok(Stats { engine: self.name, disk_bytes, counters, ..Stats::default() })
     }
+
+    fn close(self) -> Option<Ledger> {
+        drop(self.peer);
+        None
+    }
 }
