@@ -162,7 +162,7 @@ mod tests {
         let stage = &parent.stages().unwrap()[0];
         let words = parent.of_child("lsm", stage, Path::new("/somewhere"));
         let child = Options::parse_from(["peers".into()].into_iter().chain(words));
-        assert_eq!(child.stages().unwrap(), [stage.clone()]);
+        assert_eq!(child.stages().unwrap(), std::slice::from_ref(stage));
         assert_eq!(format!("{:?}", child.plan(stage)), format!("{:?}", parent.plan(stage)));
         assert_eq!(format!("{:?}", child.terms()), format!("{:?}", parent.terms()));
         assert_eq!((child.stores, child.child), (vec!["lsm".to_string()], Some("/somewhere".into())));

@@ -56,11 +56,14 @@ enum Better {
     Less,
 }
 
+/// Takes a number from a stage's reports.
+type Take = Box<dyn Fn(&[Figures]) -> Option<f64>>;
+
 /// One line of a table: what it is called, and how it is taken from a stage's reports.
 struct Line {
     title: String,
     stage: usize,
-    of: Box<dyn Fn(&[Figures]) -> Option<f64>>,
+    of: Take,
 }
 
 /// Lines of one kind.
@@ -133,7 +136,7 @@ fn tables(suite: &Suite) -> Vec<Table> {
     let mut waits = table("seconds until the background is through", None, number);
     for (stage, threads, names) in stages(suite) {
         let beside = if threads == 1 { String::new() } else { format!(", {threads} threads") };
-        let line = |title: String, of: Box<dyn Fn(&[Figures]) -> Option<f64>>| Line { title, stage, of };
+        let line = |title: String, of: Take| Line { title, stage, of };
         for (at, name) in names.iter().enumerate() {
             let title = |suffix: &str| format!("{name}{suffix}{beside}");
             let after = || format!("{}, settled{beside}", names[at.saturating_sub(1)]);
@@ -274,8 +277,8 @@ impl Table {
 
 /// The peer with the best median.
 fn best(better: Better, names: &[&str], medians: &[Option<f64>], title: &str) -> Option<usize> {
-    let counts = |name| !OWN.contains(name) && !(title.starts_with("fillsync") && NOT_DURABLE.contains(name));
-    let peers = (0..names.len()).filter(|&at| counts(&names[at]));
+    let is_out = |name| OWN.contains(name) || title.starts_with("fillsync") && NOT_DURABLE.contains(name);
+    let peers = (0..names.len()).filter(|&at| !is_out(&names[at]));
     let mut known: Vec<_> = peers.filter_map(|at| Some((medians[at]?, at))).collect();
     known.sort_by(|a, b| a.0.total_cmp(&b.0));
     let best = if better == Better::More { known.last() } else { known.first() };
