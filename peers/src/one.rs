@@ -3,10 +3,10 @@
 use crate::peer::{Counted, Terms, WRITTEN};
 use crate::stores::Store;
 use kvs::bench::error::{Error, Result};
-use kvs::bench::lab::{self, Bench, Plan};
+use kvs::bench::lab::{self, Bench};
 use kvs::bench::measure::written_bytes;
-use kvs::bench::report::Report;
-use kvs::bench::theory::Prediction;
+use kvs::bench::plan::Plan;
+use kvs::bench::report::{Prediction, Report};
 use kvs::bench::workload::Workload;
 use serde::Serialize;
 use std::fs;
@@ -104,7 +104,7 @@ mod tests {
     use crate::stores::Store;
     use kvs::WriteBatch;
     use kvs::bench::error::{Error, Result};
-    use kvs::bench::lab::Plan;
+    use kvs::bench::plan::Plan;
     use kvs::bench::workload::Workload;
     use kvs::engine::batch::Op;
     use kvs::engine::range::Direction;

@@ -6,7 +6,7 @@ use crate::stores::Store;
 use clap::Parser;
 use kvs::bench::error::Result;
 use kvs::bench::keys::Sizes;
-use kvs::bench::lab::Plan;
+use kvs::bench::plan::Plan;
 use kvs::engine::options::parse_bytes;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
