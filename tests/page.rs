@@ -3,8 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use kvs::bench::compare::{Comparison, interleave};
-use kvs::bench::lab::{self, EngineBench, Plan};
+use kvs::bench::lab::{self, EngineBench};
 use kvs::bench::page;
+use kvs::bench::plan::Plan;
 use kvs::bench::subject::Configuration;
 use kvs::bench::workload::Workload;
 use kvs::engine::options::Durability;

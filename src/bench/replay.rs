@@ -3,15 +3,12 @@
 use crate::bench::error::{Error, Result};
 use crate::bench::keys::{Data, mix};
 use crate::bench::subject::Subject;
-use crate::bench::trace::{Made, Trace};
+use crate::bench::trace::{LOADED, Made, Trace};
 use crate::bench::workload::Call;
 use crate::engine::batch::WriteBatch;
 use crate::engine::range::Direction;
 use std::collections::BTreeMap;
 use std::ops::Bound;
-
-/// Pairs of a batch in which the state of the beginning is loaded.
-const LOADED: usize = 100;
 
 /// Takes the time of what it is given.
 pub type Timer<'a> = dyn FnMut(&mut dyn FnMut() -> Result<()>) -> Result<()> + 'a;
@@ -47,11 +44,6 @@ impl Replay {
         self.bytes
     }
 
-    /// Calls that it takes to load what was there when a trace began.
-    pub fn loads(trace: &Trace) -> u64 {
-        trace.state.len().div_ceil(LOADED) as u64
-    }
-
     /// Adds to a batch, and to the model.
     fn put(&mut self, data: &Data, batch: &mut WriteBatch, key: &[u8], size: Option<u32>) {
         let before = match size {
@@ -75,8 +67,7 @@ impl Replay {
 
     /// The batch with a number that loads the beginning.
     pub fn load(&mut self, trace: &Trace, number: u64, data: &Data) -> (WriteBatch, Done) {
-        let from = number as usize * LOADED;
-        let state = &trace.state[from..(from + LOADED).min(trace.state.len())];
+        let state = trace.state.chunks(LOADED).nth(number as usize).unwrap_or_default();
         let mut batch = WriteBatch::new();
         state.iter().for_each(|(key, size)| self.put(data, &mut batch, key, Some(*size)));
         (batch, Done { call: Call::Batch, pairs: state.len() as u64 })

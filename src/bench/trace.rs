@@ -37,6 +37,9 @@ const CALL: u8 = 1;
 /// Bytes that are collected before they are written.
 const BUFFER: usize = 64 << 10;
 
+/// Pairs of a batch in which the state of the beginning is loaded.
+pub const LOADED: usize = 100;
+
 /// One call. Sizes are those of values; `None` removes the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Made {
@@ -182,6 +185,11 @@ impl Trace {
         // What stands behind the last whole record is damage, or what a killed process did not finish.
         log.end(0)?;
         Ok(trace)
+    }
+
+    /// Batches that it takes to load what was there when it began.
+    pub fn loads(&self) -> u64 {
+        self.state.len().div_ceil(LOADED) as u64
     }
 
     /// Bytes of the longest value.

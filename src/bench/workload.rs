@@ -2,7 +2,6 @@
 
 use crate::bench::distribution::Distribution;
 use crate::bench::error::{Error, Result};
-use crate::bench::replay::Replay;
 use crate::bench::trace::Trace;
 use crate::engine::range::Direction;
 use std::fmt;
@@ -341,7 +340,7 @@ impl Workload {
             Work::Fill { batch, .. } => keys.div_ceil(*batch),
             Work::Empty(_) => keys,
             Work::Sweep(_) | Work::Compact | Work::Settle => 1,
-            Work::Load(trace) => Replay::loads(trace),
+            Work::Load(trace) => trace.loads(),
             Work::Replay(trace) => trace.calls.len() as u64,
             Work::Mixed { .. } => (calls / self.divisor).max(1),
         }

@@ -1,4 +1,5 @@
 //! The laboratory from outside: `bench`, `compare`, `advise`, `trace`.
+#![expect(clippy::unwrap_used, reason = "where a step of a test fails, the test fails")]
 
 use crate::user::User;
 
