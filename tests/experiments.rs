@@ -111,6 +111,7 @@ impl Page {
             while rest.starts_with('|') {
                 rest = rest.split_once('\n').map_or("", |(_, rest)| rest);
             }
+            rest = rest.trim_start_matches('\n');
         }
         page.end = rest.to_string();
         page
@@ -121,7 +122,8 @@ impl Page {
     }
 
     fn draw(&self) -> String {
-        let parts = self.parts.iter().map(|(before, table)| format!("{before}\n{}", table.draw(&self.name)));
+        let parts =
+            self.parts.iter().map(|(before, table)| format!("{before}\n{}\n", table.draw(&self.name)));
         parts.collect::<String>() + &self.end
     }
 }
