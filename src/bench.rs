@@ -26,6 +26,7 @@
 //!
 //! Workloads are those of YCSB (Cooper et al., 2010) and of LevelDB's and RocksDB's `db_bench`.
 
+pub mod advise;
 pub mod compare;
 pub mod distribution;
 pub mod error;
@@ -33,8 +34,13 @@ pub mod expected;
 pub mod keys;
 pub mod lab;
 pub mod measure;
+pub mod page;
+pub mod plan;
+pub mod recording;
+pub mod replay;
 pub mod report;
 pub mod runner;
 pub mod subject;
 pub mod theory;
+pub mod trace;
 pub mod workload;

@@ -9,6 +9,7 @@
 //! - `encoding`, `format`, `pairs`: bytes as text, streams of pairs;
 //! - [`failure`]: what a failure is called, and its exit code.
 
+mod advise;
 mod argv;
 mod batch;
 mod bench;
@@ -43,6 +44,7 @@ mod stats;
 mod stream;
 mod style;
 mod table;
+mod trace;
 mod upkeep;
 mod verb;
 pub mod voice;
@@ -93,6 +95,8 @@ enum Command {
     Migrate(migrate::Migrate),
     Bench(bench::Bench),
     Compare(compare::Compare),
+    Advise(advise::Advise),
+    Trace(trace::Trace),
     Completions(manual::Completions),
     Man(manual::Man),
 }
@@ -102,7 +106,7 @@ const HEADINGS: [(&str, &[&str]); 5] = [
     ("Data", &["set", "get", "exists", "rm", "scan", "batch", "import", "export", "shell"]),
     ("Store", &["stats", "compact", "flush", "sync", "options", "verify", "repair", "checkpoint", "migrate"]),
     ("Look", &["inspect", "explain", "find", "levels"]),
-    ("Lab", &["bench", "compare"]),
+    ("Lab", &["bench", "compare", "advise", "trace"]),
     ("Meta", &["completions", "man"]),
 ];
 
@@ -157,6 +161,8 @@ pub fn run(args: Vec<OsString>) -> Result<Outcome, Failure> {
             Command::Migrate(verb) => verb.run(&mut session),
             Command::Bench(verb) => verb.run(&mut session),
             Command::Compare(verb) => verb.run(&mut session),
+            Command::Advise(verb) => verb.run(&mut session),
+            Command::Trace(verb) => verb.run(&mut session),
             Command::Completions(verb) => verb.run(&mut session, command()),
             Command::Man(verb) => verb.run(&mut session, command()),
         };

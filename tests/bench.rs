@@ -4,7 +4,8 @@
 
 use kvs::EngineKind;
 use kvs::bench::error::Error;
-use kvs::bench::lab::{self, EngineBench, Plan};
+use kvs::bench::lab::{self, EngineBench};
+use kvs::bench::plan::Plan;
 use kvs::bench::report::Report;
 use kvs::bench::subject::Configuration;
 use kvs::bench::workload::Workload;

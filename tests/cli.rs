@@ -11,6 +11,8 @@ mod contract;
 mod conventions;
 #[path = "cli/data.rs"]
 mod data;
+#[path = "cli/lab.rs"]
+mod lab;
 #[path = "cli/look.rs"]
 mod look;
 #[path = "cli/manual.rs"]

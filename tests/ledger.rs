@@ -5,8 +5,9 @@
 
 #![cfg(target_os = "linux")]
 
-use kvs::bench::lab::{self, EngineBench, Plan};
+use kvs::bench::lab::{self, EngineBench};
 use kvs::bench::measure::written_bytes;
+use kvs::bench::plan::Plan;
 use kvs::bench::subject::Configuration;
 use kvs::bench::workload::Workload;
 use kvs::engine::options::Durability;

@@ -60,6 +60,11 @@ impl Spread {
         let (upper, lower) = (numbers[numbers.len() / 2], numbers[(numbers.len() - 1) / 2]);
         Some(Spread { median: (upper + lower) / 2.0, least, most })
     }
+
+    /// Of ratios: whether every one says that there is a difference, and the same one.
+    pub fn is_telling(&self) -> bool {
+        self.least > 1.0 + TELLING || self.most < 1.0 - TELLING
+    }
 }
 
 /// A figure that can be compared.
@@ -202,8 +207,9 @@ impl Row {
             .zip(names.iter().skip(1))
             .filter_map(|(ratio, name)| {
                 let ratio = (*ratio)?;
-                let agrees = ratio.least > 1.0 + TELLING || ratio.most < 1.0 - TELLING;
-                agrees.then(|| figure.verdict(name, names.first().map_or("", |name| name), ratio.median))
+                ratio
+                    .is_telling()
+                    .then(|| figure.verdict(name, names.first().map_or("", |name| name), ratio.median))
             })
             .collect();
         let verdict = (!verdicts.is_empty()).then(|| verdicts.join("; "));

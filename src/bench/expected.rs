@@ -2,6 +2,8 @@
 
 use crate::bench::error::{Error, Result};
 use crate::bench::keys::Data;
+use crate::bench::replay::Replay;
+use parking_lot::{Mutex, MutexGuard};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// The state of a key: its last version above one bit, which says whether it is there. 0: never set.
@@ -19,6 +21,8 @@ pub struct Expected {
     /// Keys that are there, and the bytes of their values.
     live_keys: AtomicU64,
     live_value_bytes: AtomicU64,
+    /// What a trace has written.
+    replay: Mutex<Replay>,
 }
 
 /// How sure an answer is.
@@ -41,6 +45,7 @@ impl Expected {
             count: AtomicU64::new(0),
             live_keys: AtomicU64::new(0),
             live_value_bytes: AtomicU64::new(0),
+            replay: Mutex::default(),
         }
     }
 
@@ -72,6 +77,11 @@ impl Expected {
             .count
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| (count < room).then_some(count + 1));
         number.ok()
+    }
+
+    /// What a trace has written.
+    pub fn replay(&self) -> MutexGuard<'_, Replay> {
+        self.replay.lock()
     }
 
     fn state(&self, number: u64) -> &AtomicU32 {

@@ -272,6 +272,15 @@ impl Data {
         into.extend_from_slice(&self.pool[place..place + len.saturating_sub(HEAD)]);
     }
 
+    /// Bytes that go with a scattered number, at most as many as the longest value has.
+    pub fn filler(&self, scattered: u64, len: usize, into: &mut Vec<u8>) {
+        let head = scattered.to_le_bytes();
+        let at = (scattered >> 20) as usize % POOL;
+        into.clear();
+        into.extend_from_slice(&head[..len.min(head.len())]);
+        into.extend_from_slice(&self.pool[at..at + len.saturating_sub(head.len())]);
+    }
+
     /// Bytes of a value.
     #[inline]
     pub fn value_len(&self, number: u64, version: u32) -> usize {

@@ -1,13 +1,15 @@
 //! Several workloads, one after the other, on one store: the run of one configuration.
 
-use crate::bench::error::{Error, Result};
+use crate::bench::error::Result;
 use crate::bench::expected::Expected;
-use crate::bench::keys::{Data, Sizes};
-use crate::bench::report::{Amplification, Conditions, Memory, Report, Sample, Shape};
+use crate::bench::keys::Data;
+use crate::bench::plan::Plan;
+use crate::bench::recording::Sink;
+use crate::bench::report::{Amplification, Conditions, Memory, Prediction, Report, Sample, Shape};
 use crate::bench::runner::{self, Outcome, Pace};
 use crate::bench::subject::{Configuration, Measured, Subject};
-use crate::bench::theory::{self, Prediction};
-use crate::bench::workload::{Call, Work, Workload};
+use crate::bench::theory;
+use crate::bench::workload::Workload;
 use crate::engine::options::OpenOptions;
 use crate::vfs::counting::Ledger;
 use crate::vfs::memory::SimDisk;
@@ -17,89 +19,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What is run, but for the configuration.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// The workloads, in this order.
-    pub workloads: Vec<Workload>,
-    /// Keys that a fill sets.
-    pub keys: u64,
-    /// Calls of what is not done once a key.
-    pub calls: u64,
-    /// A workload ends after so long at most.
-    pub limit: Option<Duration>,
-    /// Threads that make calls.
-    pub threads: usize,
-    /// Sizes of keys.
-    pub key: Sizes,
-    /// Sizes of values.
-    pub value: Sizes,
-    /// The seed of everything that is drawn.
-    pub seed: u64,
-    /// Without threads, on a disk in memory: the same seed makes the same calls and the same ledger.
-    pub is_stepped: bool,
-}
-
-impl Default for Plan {
-    fn default() -> Plan {
-        Plan {
-            workloads: Vec::new(),
-            keys: 1_000_000,
-            calls: 1_000_000,
-            limit: None,
-            threads: 1,
-            key: Sizes::fixed(16),
-            value: Sizes::fixed(100),
-            seed: 1,
-            is_stepped: false,
-        }
-    }
-}
-
 /// A sample is taken whenever so much time has passed.
 const EVERY: Duration = Duration::from_millis(100);
 
 /// The identity of every store of a run in steps.
 const STEPPED_ID: u64 = 1;
-
-impl Plan {
-    /// Whether it can be run; says why not.
-    pub fn validate(&self) -> Result<()> {
-        if self.workloads.is_empty() {
-            return Err(Error::plan("no workload"));
-        }
-        if self.keys == 0 || self.keys > 1 << 31 {
-            return Err(Error::plan(format!("{} keys: 1 to {}", self.keys, 1u64 << 31)));
-        }
-        if self.threads == 0 || self.threads > 1024 {
-            return Err(Error::plan(format!("{} threads: 1 to 1024", self.threads)));
-        }
-        if self.is_stepped && self.threads > 1 {
-            return Err(Error::plan("a run in steps has one thread"));
-        }
-        if self.is_stepped && self.limit.is_some() {
-            return Err(Error::plan("a run in steps has no clock: it can not end by time"));
-        }
-        Data::new(self.key, self.value, self.seed).map(|_| ())
-    }
-
-    /// With a fill in front, if the first workload needs a store that is full.
-    pub fn with_fill(mut self) -> Result<Plan> {
-        if self.workloads.first().is_some_and(|first| !first.makes_a_store()) {
-            self.workloads.insert(0, Workload::named("fillrandom")?);
-        }
-        Ok(self)
-    }
-
-    /// Keys that there may come to be.
-    fn capacity(&self) -> u64 {
-        let inserts = self.workloads.iter().map(|workload| match &workload.work {
-            Work::Mixed { mix, .. } if mix.part(Call::Insert) > 0.0 => workload.calls(self.keys, self.calls),
-            _ => 0,
-        });
-        self.keys + inserts.sum::<u64>()
-    }
-}
 
 /// Told how a workload goes, by its name; breaks it off.
 pub type Watch<'a> = dyn FnMut(&Workload, &Sample) -> ControlFlow<()> + Send + 'a;
@@ -190,10 +114,14 @@ fn report(
     outcome: Outcome,
 ) -> Result<Report> {
     let stats = store.stats()?;
-    let keys = expected.live_keys();
+    let (traced_keys, traced_bytes) = {
+        let replay = expected.replay();
+        (replay.keys(), replay.bytes())
+    };
+    let keys = expected.live_keys() + traced_keys;
     // Keys have their mean size: exactly so if they are all alike.
-    let key_bytes = (keys as f64 * data.key_sizes().mean()) as u64;
-    let user_bytes = key_bytes + expected.live_value_bytes();
+    let key_bytes = (expected.live_keys() as f64 * data.key_sizes().mean()) as u64;
+    let user_bytes = key_bytes + expected.live_value_bytes() + traced_bytes;
     let parts = stats.memory.iter().map(|part| (part.name.to_string(), part.value)).collect();
     Ok(Report {
         conditions: Conditions {
@@ -234,12 +162,18 @@ pub struct EngineBench {
     configuration: Configuration,
     dir: PathBuf,
     made: u64,
+    sink: Option<Sink>,
 }
 
 impl EngineBench {
     /// Stores are made below `dir`, which is there.
     pub fn new(configuration: Configuration, dir: &Path) -> EngineBench {
-        EngineBench { configuration, dir: dir.to_path_buf(), made: 0 }
+        EngineBench { configuration, dir: dir.to_path_buf(), made: 0, sink: None }
+    }
+
+    /// Records all calls into a trace.
+    pub fn recorded(self, sink: Sink) -> EngineBench {
+        EngineBench { sink: Some(sink), ..self }
     }
 }
 
@@ -259,7 +193,7 @@ impl Bench for EngineBench {
         self.made += 1;
         let name = format!("store-{}", self.made);
         if !plan.is_stepped {
-            return self.configuration.open(&self.dir.join(name), &OpenOptions::default());
+            return self.configuration.open(&self.dir.join(name), &OpenOptions::default(), self.sink.clone());
         }
         let options = OpenOptions {
             disk: Arc::new(SimDisk::new()),
@@ -267,6 +201,6 @@ impl Bench for EngineBench {
             store_id: Some(STEPPED_ID),
             ..OpenOptions::default()
         };
-        self.configuration.open(&Path::new("/").join(name), &options)
+        self.configuration.open(&Path::new("/").join(name), &options, self.sink.clone())
     }
 }

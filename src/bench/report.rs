@@ -1,7 +1,6 @@
 //! What a run tells: one value, from which every output is made.
 
 use crate::bench::measure::Latency;
-use crate::bench::theory::Prediction;
 use crate::engine::metered::Usage;
 use crate::engine::stats::Stats;
 use crate::vfs::counting::Ledger;
@@ -9,7 +8,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// How a run was made: what one needs to make it again.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Conditions {
     /// The engine with its options, `lsm:compression=lz4`; or a peer's name.
     pub configuration: String,
@@ -34,7 +33,7 @@ pub struct Conditions {
 }
 
 /// One workload on one store.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Report {
     /// How it was made.
     #[serde(flatten)]
@@ -197,4 +196,26 @@ pub struct Sample {
     pub memory_bytes: u64,
     /// The levels.
     pub levels: Vec<Level>,
+}
+
+/// A prediction, and what was measured.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Prediction {
+    /// Of what.
+    pub what: &'static str,
+    /// In what it is counted.
+    pub unit: &'static str,
+    /// What theory says.
+    pub predicted: f64,
+    /// What was measured.
+    pub measured: f64,
+    /// Why the two differ, where they do.
+    pub reason: &'static str,
+}
+
+impl Prediction {
+    /// How far the measurement is from the theory, as a part of it: 0.1 is ten in a hundred more.
+    pub fn deviation(&self) -> f64 {
+        self.measured / self.predicted - 1.0
+    }
 }

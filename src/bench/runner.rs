@@ -11,6 +11,7 @@ use crate::bench::keys::{Data, Dice, Shuffle, mix};
 use crate::bench::measure::{Clock, Latencies, Recent, Spent, resident_bytes};
 use crate::bench::report::{Sample, Shape};
 use crate::bench::subject::Subject;
+use crate::bench::trace::Made;
 use crate::bench::workload::{Call, Mix, Order, Work, Workload};
 use crate::engine::batch::WriteBatch;
 use crate::engine::range::Direction;
@@ -86,7 +87,11 @@ pub fn run(
     watch: &mut Watch<'_>,
 ) -> Result<Outcome> {
     let count = if workload.makes_a_store() { keys } else { expected.count() };
-    if count == 0 && !matches!(workload.work, Work::Compact | Work::Settle) {
+    let is_traced = matches!(workload.work, Work::Load(_) | Work::Replay(_));
+    if is_traced && pace.threads > 1 {
+        return Err(Error::plan("a trace is one sequence of calls: it is replayed by one thread"));
+    }
+    if count == 0 && !is_traced && !matches!(workload.work, Work::Compact | Work::Settle) {
         return Err(Error::plan(format!("{} needs keys: begin with a fill, as fillrandom", workload.name)));
     }
     let run = Run {
@@ -97,7 +102,7 @@ pub fn run(
         pace,
         certainty: certainty(workload, pace.threads),
         keys: count,
-        shuffle: Shuffle::new(count, data.seed() ^ 0x6f72_6465),
+        shuffle: Shuffle::new(count.max(1), data.seed() ^ 0x6f72_6465),
         calls: AtomicU64::new(0),
         pairs: AtomicU64::new(0),
         is_over: AtomicBool::new(false),
@@ -303,6 +308,11 @@ impl<'a> Caller<'a> {
             Work::Mixed { .. } => self.draw(clock),
             Work::Compact => self.time(Call::Compact, clock, 0, |subject| subject.compact()),
             Work::Settle => self.time(Call::Compact, clock, 0, |subject| subject.settle()),
+            Work::Load(trace) => {
+                let (batch, done) = self.run.expected.replay().load(trace, call, self.run.data);
+                self.time(done.call, clock, done.pairs, |subject| subject.write(batch, false))
+            }
+            Work::Replay(trace) => self.replay(&trace.calls[call as usize], clock),
         }
     }
 
@@ -343,6 +353,25 @@ impl<'a> Caller<'a> {
         self.run.calls.fetch_add(1, Ordering::Relaxed);
         self.run.pairs.fetch_add(pairs, Ordering::Relaxed);
         Ok(done)
+    }
+
+    /// Makes a call of a trace. Which kind it is shows when it is done: a get may have found nothing.
+    fn replay(&mut self, made: &Made, clock: &Clock) -> Result<()> {
+        let (run, has_clock) = (self.run, self.has_clock);
+        let mut took = Duration::ZERO;
+        let mut time = |work: &mut dyn FnMut() -> Result<()>| {
+            let began = has_clock.then(Instant::now);
+            let done = work();
+            took += began.map_or(Duration::ZERO, |began| began.elapsed());
+            done
+        };
+        let done = run.expected.replay().make(run.subject, made, run.data, &mut time)?;
+        if has_clock {
+            clock.record(done.call, took);
+        }
+        run.calls.fetch_add(1, Ordering::Relaxed);
+        run.pairs.fetch_add(done.pairs, Ordering::Relaxed);
+        Ok(())
     }
 
     fn set(&mut self, number: u64, call: Call, clock: &Clock) -> Result<()> {

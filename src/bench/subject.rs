@@ -2,6 +2,7 @@
 //! same few calls.
 
 use crate::bench::error::Result;
+use crate::bench::recording::{Recording, Sink};
 use crate::engine::batch::WriteBatch;
 use crate::engine::kind::EngineKind;
 use crate::engine::metered::{Metered, Usage};
@@ -81,12 +82,16 @@ impl Configuration {
         }
     }
 
-    /// Opens a store with it, on a disk that is counted.
-    pub fn open(&self, path: &Path, options: &OpenOptions) -> Result<Measured> {
+    /// Opens a store with it, on a disk that is counted. With a `sink`, what is asked of it is recorded.
+    pub fn open(&self, path: &Path, options: &OpenOptions, sink: Option<Sink>) -> Result<Measured> {
         let disk = CountingDisk::new(options.disk.clone());
         let options =
             OpenOptions { disk: Arc::new(disk.clone()), durability: self.durability, ..options.clone() };
-        let engine = Metered::new(self.engine.open(path, options, &self.settings)?);
+        let engine = self.engine.open(path, options, &self.settings)?;
+        let engine = Metered::new(match sink {
+            Some(sink) => Arc::new(Recording::new(engine, sink)),
+            None => engine,
+        });
         Ok(Measured { engine, disk })
     }
 }

@@ -20,36 +20,13 @@
 //! half as many. Of what is merged, `s/n` replaces what is there, and is not written twice.
 
 use crate::bench::distribution::Distribution;
-use crate::bench::lab::Plan;
-use crate::bench::report::Report;
+use crate::bench::plan::Plan;
+use crate::bench::report::{Prediction, Report};
 use crate::bench::subject::Configuration;
 use crate::bench::workload::{Call, Work, Workload};
 use crate::engine::options::parse_bytes;
 use crate::vfs::Cause;
-use serde::Serialize;
 use std::collections::BTreeMap;
-
-/// A prediction, and what was measured.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Prediction {
-    /// Of what.
-    pub what: &'static str,
-    /// In what it is counted.
-    pub unit: &'static str,
-    /// What theory says.
-    pub predicted: f64,
-    /// What was measured.
-    pub measured: f64,
-    /// Why the two differ, where they do.
-    pub reason: &'static str,
-}
-
-impl Prediction {
-    /// How far the measurement is from the theory, as a part of it: 0.1 is ten in a hundred more.
-    pub fn deviation(&self) -> f64 {
-        self.measured / self.predicted - 1.0
-    }
-}
 
 /// Bytes of a Bitcask record beside its key and value.
 const RECORD: f64 = 9.0;
@@ -218,7 +195,7 @@ pub fn of(
     let overwrites = matches!(&workload.work, Work::Mixed { mix, distribution: Distribution::Uniform, beside: None, .. }
         if mix.part(Call::Update) + mix.part(Call::ReadModifyWrite) == 1.0);
     let is_short = overwrites && report.pairs < 3 * plan.keys;
-    let is_fill = workload.makes_a_store();
+    let is_fill = matches!(workload.work, Work::Fill { .. });
     match report.conditions.engine.as_str() {
         "bitcask" => {
             let merges = "theory is of a store overwritten many times, whose segments are all merged just at the ratio; hints are files too";
@@ -265,7 +242,7 @@ pub fn of(
 #[cfg(test)]
 mod tests {
     use super::Setting;
-    use crate::bench::lab::Plan;
+    use crate::bench::plan::Plan;
     use crate::bench::subject::Configuration;
     use crate::engine::kind::EngineKind;
     use crate::engine::options::Durability;

@@ -2,9 +2,12 @@
 
 use crate::bench::distribution::Distribution;
 use crate::bench::error::{Error, Result};
+use crate::bench::replay::Replay;
+use crate::bench::trace::Trace;
 use crate::engine::range::Direction;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// One kind of call. A latency is kept for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -167,6 +170,10 @@ pub enum Work {
     Compact,
     /// Waits for the background.
     Settle,
+    /// Makes a new store, and writes what was there when a trace began.
+    Load(Arc<Trace>),
+    /// Makes the calls of a trace.
+    Replay(Arc<Trace>),
 }
 
 /// A workload.
@@ -225,6 +232,17 @@ impl Workload {
     pub fn custom(mix: Mix, distribution: Distribution) -> Workload {
         let work = Work::Mixed { mix, distribution, scan_pairs: 100, scan_is_drawn: true, beside: None };
         Workload::new("mix", "calls as given", work)
+    }
+
+    /// What makes the calls of a trace again: the store that it began with, and the calls.
+    pub fn replay(trace: Trace) -> [Workload; 2] {
+        let trace = Arc::new(trace);
+        let load = Workload::new(
+            "load",
+            "new store; what was there when the trace began",
+            Work::Load(trace.clone()),
+        );
+        [load, Workload::new("replay", "the calls of the trace", Work::Replay(trace))]
     }
 
     /// All that have names.
@@ -313,7 +331,7 @@ impl Workload {
 
     /// Whether it begins with a store of its own.
     pub fn makes_a_store(&self) -> bool {
-        matches!(self.work, Work::Fill { .. })
+        matches!(self.work, Work::Fill { .. } | Work::Load(_))
     }
 
     /// Calls that it makes of `calls` that were asked for. What is done once a key is done for each of
@@ -323,6 +341,8 @@ impl Workload {
             Work::Fill { batch, .. } => keys.div_ceil(*batch),
             Work::Empty(_) => keys,
             Work::Sweep(_) | Work::Compact | Work::Settle => 1,
+            Work::Load(trace) => Replay::loads(trace),
+            Work::Replay(trace) => trace.calls.len() as u64,
             Work::Mixed { .. } => (calls / self.divisor).max(1),
         }
     }

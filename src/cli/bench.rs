@@ -3,6 +3,7 @@
 use crate::bench::lab::{self, EngineBench};
 use crate::bench::report::{Conditions, Report};
 use crate::bench::subject::Configuration;
+use crate::bench::trace::TraceWriter;
 use crate::bench::workload::Workload;
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::lab::{Live, Runs, failure, scratch, short};
@@ -10,7 +11,10 @@ use crate::cli::session::Session;
 use crate::cli::table::{self, Side};
 use clap::Args;
 use indicatif::BinaryBytes;
+use parking_lot::Mutex;
 use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Run workloads on one engine, and tell what they cost, where, and why
 #[derive(Args, Debug)]
@@ -31,6 +35,10 @@ pub(crate) struct Bench {
     /// One line for each workload, as comma-separated values
     #[arg(long)]
     csv: bool,
+
+    /// Record the calls into a new file, to be replayed with --trace
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
 
     /// List the workloads
     #[arg(long)]
@@ -60,9 +68,15 @@ impl Bench {
         let configuration = Configuration { engine, settings, durability: session.place.durability() };
         let dir = scratch(session)?;
         let mut bench = EngineBench::new(configuration, dir.path());
+        let sink = self.record.as_deref().map(TraceWriter::create).transpose().map_err(failure)?;
+        let sink = sink.map(|writer| Arc::new(Mutex::new(writer)));
+        if let Some(sink) = &sink {
+            bench = bench.recorded(sink.clone());
+        }
         let live = Live::new(&session.voice, "bench");
         let reports = lab::run(&mut bench, &plan, &mut |workload, sample| live.see(workload, sample));
         drop(live);
+        sink.map(|sink| sink.lock().finish()).transpose().map_err(failure)?;
         tell(session, &reports.map_err(failure)?, self.csv)
     }
 }

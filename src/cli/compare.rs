@@ -1,17 +1,22 @@
 //! `kvs compare`.
 
 use crate::bench::compare::{Comparison, Figure, Row, Spread, interleave};
-use crate::bench::lab::{self, EngineBench, Plan};
+use crate::bench::lab::{self, EngineBench};
+use crate::bench::page;
+use crate::bench::plan::Plan;
 use crate::bench::report::Report;
 use crate::bench::subject::Configuration;
 use crate::cli::bench::put_csv;
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::lab::{Live, Runs, configuration, failure, scratch, short};
+use crate::cli::place::disk;
 use crate::cli::session::Session;
 use crate::cli::table::{self, Side};
+use crate::vfs::Cause;
+use crate::vfs::dir::Dir;
 use clap::Args;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Run the same workloads on both engines, side by side
 #[derive(Args, Debug)]
@@ -62,7 +67,7 @@ const USUAL: [&str; 8] = [
 ];
 
 /// What is compared when nobody says: stores that rotate, flush, merge and compact in a short run.
-const CONFIGURATIONS: [&str; 2] = [
+pub(crate) const CONFIGURATIONS: [&str; 2] = [
     "bitcask:segment_bytes=12MiB",
     "lsm:memtable_bytes=6MiB,cache_bytes=6MiB,table_bytes=3MiB,level_bytes=25MiB",
 ];
@@ -97,6 +102,17 @@ impl Compare {
     }
 
     fn tell(&self, session: &mut Session, plan: &Plan, comparison: &Comparison) -> Result<Outcome, Failure> {
+        if let Some(file) = &self.report {
+            write_file(file, &page::html(comparison))?;
+            session.voice.note(&format!("the page is in {}", file.display()));
+        }
+        if let Some(dir) = &self.svg {
+            let plots = page::plots(comparison);
+            for (name, svg) in &plots {
+                write_file(&dir.join(name), svg)?;
+            }
+            session.voice.note(&format!("{} plots are in {}", plots.len(), dir.display()));
+        }
         if session.out.is_json() {
             session.out.object(comparison)?;
         } else if self.csv {
@@ -107,6 +123,16 @@ impl Compare {
         }
         Ok(Outcome::Done)
     }
+}
+
+/// Writes a file that is no store's, as a whole or not at all; its directory is made.
+fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| Failure::usage(format!("{}: no name of a file", path.display())))?;
+    let dir = Dir::new(disk(), parent);
+    dir.create_all()?;
+    Ok(dir.replace(name, text.as_bytes(), Cause::Checkpoint)?)
 }
 
 /// Runs all, in turn.

@@ -3,9 +3,10 @@
 use crate::bench::distribution::Distribution;
 use crate::bench::error::Error;
 use crate::bench::keys::Sizes;
-use crate::bench::lab::Plan;
+use crate::bench::plan::Plan;
 use crate::bench::report::Sample;
 use crate::bench::subject::Configuration;
+use crate::bench::trace::Trace;
 use crate::bench::workload::{Mix, Workload};
 use crate::cli::failure::Failure;
 use crate::cli::interrupt;
@@ -15,6 +16,7 @@ use crate::cli::voice::Voice;
 use crate::engine::kind::EngineKind;
 use clap::Args;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -32,6 +34,10 @@ pub(crate) struct Runs {
     /// Which keys a mix calls: uniform, zipfian[:0.99], latest[:0.99], sequential, hot[:0.01:0.99]
     #[arg(long, value_name = "NAME", default_value = "uniform", requires = "mix")]
     pub distribution: Distribution,
+
+    /// Replay a trace; in place of workloads, or after them
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
 
     /// Keys that a fill sets [default: 500000, in steps 20000]
     #[arg(long, value_name = "N", value_parser = count)]
@@ -67,7 +73,7 @@ pub(crate) struct Runs {
 }
 
 /// Reads a number that may be written `1_000_000`, `500k` or `2M`.
-fn count(text: &str) -> Result<u64, String> {
+pub(crate) fn count(text: &str) -> Result<u64, String> {
     let digits = text.replace('_', "");
     let (number, times) = match digits.strip_suffix(['k', 'K']) {
         Some(number) => (number, 1000),
@@ -88,24 +94,56 @@ const KEYS: u64 = 500_000;
 const STEPPED_KEYS: u64 = 20_000;
 
 impl Runs {
+    /// Only a trace.
+    pub(crate) fn of_trace(file: PathBuf, stepped: bool) -> Runs {
+        Runs {
+            workloads: Vec::new(),
+            mix: None,
+            distribution: Distribution::Uniform,
+            trace: Some(file),
+            keys: None,
+            calls: None,
+            seconds: None,
+            threads: 1,
+            key_size: Sizes::fixed(16),
+            value_size: Sizes::fixed(100),
+            seed: 1,
+            stepped,
+        }
+    }
+
+    /// Whether nothing is named.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.workloads.is_empty() && self.mix.is_none() && self.trace.is_none()
+    }
+
     /// The plan; `usual`, the workloads where none is named.
     pub(crate) fn plan(&self, usual: &[&str]) -> Result<Plan, Failure> {
         let named = |names: Vec<&str>| names.into_iter().map(Workload::named).collect::<Result<Vec<_>, _>>();
-        let mut workloads = match (&self.workloads[..], &self.mix) {
-            ([], None) => named(usual.to_vec()),
-            (names, _) => named(names.iter().map(String::as_str).collect()),
+        let mut workloads = match &self.workloads[..] {
+            [] if self.is_empty() => named(usual.to_vec()),
+            names => named(names.iter().map(String::as_str).collect()),
         }
         .map_err(failure)?;
         workloads.extend(self.mix.clone().map(|mix| Workload::custom(mix, self.distribution)));
-        let keys = self.keys.unwrap_or(if self.stepped { STEPPED_KEYS } else { KEYS });
+        let trace = self.trace.as_deref().map(Trace::read).transpose().map_err(failure)?;
+        let longest = trace.as_ref().map_or(0, |trace| trace.longest_value() as usize);
+        let traced = trace.as_ref().map(|trace| (trace.state.len().max(1) as u64, trace.calls.len() as u64));
+        workloads.extend(trace.into_iter().flat_map(Workload::replay));
+        let usual = if self.stepped { STEPPED_KEYS } else { KEYS };
+        let (keys, calls) = match traced {
+            Some((keys, calls)) if self.workloads.is_empty() && self.mix.is_none() => (keys, calls),
+            _ => (usual, self.keys.unwrap_or(usual)),
+        };
+        let keys = self.keys.unwrap_or(keys);
         let plan = Plan {
             workloads,
             keys,
-            calls: self.calls.unwrap_or(keys),
+            calls: self.calls.unwrap_or(calls),
             limit: self.seconds,
             threads: self.threads,
             key: self.key_size,
-            value: self.value_size,
+            value: if longest > self.value_size.most { Sizes::fixed(longest) } else { self.value_size },
             seed: self.seed,
             is_stepped: self.stepped,
         };
@@ -117,12 +155,18 @@ impl Runs {
     /// The arguments that make the same runs again.
     pub(crate) fn words(&self, plan: &Plan) -> Vec<String> {
         let mut words: Vec<String> = Vec::new();
-        let named = plan.workloads.iter().filter(|workload| workload.name != "mix");
+        let named = plan
+            .workloads
+            .iter()
+            .filter(|workload| !matches!(workload.name.as_str(), "mix" | "load" | "replay"));
         words.extend(named.map(|workload| workload.name.clone()));
         let mut option = |name: &str, value: String| words.extend([name.to_string(), value]);
         if let Some(mix) = &self.mix {
             option("--mix", mix.to_string());
             option("--distribution", self.distribution.to_string());
+        }
+        if let Some(trace) = &self.trace {
+            option("--trace", trace.display().to_string());
         }
         option("--keys", plan.keys.to_string());
         option("--calls", plan.calls.to_string());

@@ -1,5 +1,6 @@
 //! One run of the command: the store, opened when it is first needed, and the streams.
 
+use crate::bench::recording::{Recording, Sink};
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::place::{Need, Place};
@@ -24,13 +25,15 @@ pub(crate) struct Session {
     /// is the script.
     is_shell: bool,
     kept: Option<Arc<dyn KvsEngine>>,
+    /// Where calls are recorded; whether what is in the store is still to be written down.
+    sink: Option<(Sink, bool)>,
 }
 
 impl Session {
     /// Nothing is opened yet.
     pub(crate) fn new(place: Place, style: Style) -> Session {
         let (out, voice) = (Output::new(&style), Voice::new(&style));
-        Session { place, style, voice, out, is_shell: false, kept: None }
+        Session { place, style, voice, out, is_shell: false, kept: None, sink: None }
     }
 
     /// From here on it is a shell's.
@@ -54,15 +57,30 @@ impl Session {
     /// The store, if there is one or the need makes one.
     pub(crate) fn existing(&mut self, need: Need) -> Result<Option<Arc<dyn KvsEngine>>, Failure> {
         if !self.is_shell {
-            return self.place.open(need, &self.voice);
+            return self.open(need);
         }
         self.place.permit(need)?;
         if self.kept.is_none() {
             // It stays open for the lines to come, and they may write.
             let kept = if need == Need::Read && !self.place.read_only { Need::Change } else { need };
-            self.kept = self.place.open(kept, &self.voice)?;
+            self.kept = self.open(kept)?;
         }
         Ok(self.kept.clone())
+    }
+
+    fn open(&mut self, need: Need) -> Result<Option<Arc<dyn KvsEngine>>, Failure> {
+        let store = self.place.open(need, &self.voice)?;
+        let (Some(store), Some((sink, is_new))) = (store.clone(), &mut self.sink) else { return Ok(store) };
+        let recording = match std::mem::replace(is_new, false) {
+            true => Recording::with_state(store, sink.clone())?,
+            false => Recording::new(store, sink.clone()),
+        };
+        Ok(Some(Arc::new(recording)))
+    }
+
+    /// Records what is asked of the store from now on, and first what is in it.
+    pub(crate) fn record(&mut self, sink: Sink) {
+        self.sink = Some((sink, true));
     }
 
     /// Closes the store, if it is open: for those who look at its files. Who needs it opens it again.

@@ -78,24 +78,42 @@ static EXPERIMENTS: LazyLock<Vec<Experiment>> = LazyLock::new(|| {
 /// What is done to one engine.
 fn ways(engine: &Engine) -> Vec<(Workload, Way)> {
     let scale = Scale::chosen();
+    let long = LongSeeds::of(engine.kind);
     let fixed = workloads::fixed(engine);
     let random = |seed| workloads::random(engine, seed);
     let mut all: Vec<_> = fixed.iter().map(|workload| (workload.clone(), Way::Crash)).collect();
-    all.extend((0..scale.of(seeds(engine.kind), 60)).map(|seed| (random(seed), Way::Crash)));
+    all.extend((0..scale.of(seeds(engine.kind), long.crash)).map(|seed| (random(seed), Way::Crash)));
     for steps in second_steps() {
         let lived = fixed.iter().filter(|workload| workload.name != "reserving");
         all.extend(lived.map(|workload| (workload.clone(), Way::SecondLife(steps.clone()))));
-        let seeds = 100..scale.of(100, 106);
+        let seeds = 100..scale.of(100, 100 + long.second_life);
         all.extend(seeds.map(|seed| (random(seed), Way::SecondLife(steps.clone()))));
     }
     all.extend(fixed.iter().map(|workload| (workload.clone(), Way::Recovery)));
-    all.extend((200..scale.of(201, 210)).map(|seed| (random(seed), Way::Recovery)));
+    all.extend((200..scale.of(201, 200 + long.recovery)).map(|seed| (random(seed), Way::Recovery)));
     all
 }
 
 /// Random workloads in the short run: an LSM tree syncs more often, so that each has fewer disks.
 pub(crate) fn seeds(kind: EngineKind) -> u64 {
     if kind == EngineKind::Lsm { 24 } else { 8 }
+}
+
+/// Random workloads in the long run, by what is done to them. Enough of each engine for about as many
+/// disks.
+struct LongSeeds {
+    crash: u64,
+    second_life: u64,
+    recovery: u64,
+}
+
+impl LongSeeds {
+    fn of(kind: EngineKind) -> LongSeeds {
+        match kind {
+            EngineKind::Lsm => LongSeeds { crash: 500, second_life: 60, recovery: 60 },
+            _ => LongSeeds { crash: 60, second_life: 6, recovery: 10 },
+        }
+    }
 }
 
 /// What a second process does: one durable write, or several of both kinds and a close, or nothing.

@@ -140,12 +140,15 @@ impl Table {
     /// Opens table `number`, and checks that it is whole as far as can be seen without its other
     /// blocks: footer, properties, top index. Three reads.
     pub fn open(shelf: &Arc<Shelf>, number: u64, cause: Cause) -> Result<Table> {
-        let (reader, footer) = BlockReader::open(shelf, number, cause)?;
+        let (mut reader, footer) = BlockReader::open(shelf, number, cause)?;
         let properties = Properties::decode(&reader.read(footer.properties)?);
         let properties = properties.ok_or_else(|| reader.malformed(footer.properties))?;
-        let top = Index::new(reader.read(footer.top)?, &shelf.order);
+        let top = Index::new(reader.read(footer.top)?, &shelf.order, reader.end());
         let top = top.ok_or_else(|| reader.malformed(footer.top))?;
         let partitions = partitions(&top, reader.end()).ok_or_else(|| reader.malformed(footer.top))?;
+        if properties.plain_blocks == properties.blocks() {
+            reader.expect_plain();
+        }
         shelf.counters.opens.fetch_add(1, Relaxed);
         Ok(Table { number, reader, footer, properties, top, partitions })
     }
@@ -301,7 +304,7 @@ impl Table {
     /// Where data block `entry` of a partition is.
     #[inline]
     pub(crate) fn data_handle(&self, part: usize, entry: usize) -> Result<Handle> {
-        let handle = self.index(part, &mut ())?.handle(entry, self.reader.end());
+        let handle = self.index(part, &mut ())?.handle(entry);
         handle.ok_or_else(|| self.reader.malformed(self.partitions[part].index_at))
     }
 
@@ -312,7 +315,8 @@ impl Table {
             Some(index) => Ok(index),
             None => {
                 let index_at = partition.index_at;
-                let index = Index::new(self.reader.read(index_at)?, &self.shelf().order);
+                let bytes = self.reader.read(index_at)?;
+                let index = Index::new(bytes, &self.shelf().order, self.reader.end());
                 let index = index.ok_or_else(|| self.reader.malformed(index_at))?;
                 trace.block(index_at.len, false);
                 Ok(partition.index.get_or_init(|| index))

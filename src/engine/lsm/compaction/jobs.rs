@@ -124,7 +124,75 @@ impl Jobs {
 
 impl Drop for Job<'_> {
     fn drop(&mut self) {
+        // The tables first: with the last who holds one that is condemned goes its file, and who waits for
+        // the end of a compaction waits for that too.
+        let Compaction { inputs, below, deeper, .. } = &mut self.compaction;
+        inputs.clear();
+        below.clear();
+        deeper.clear();
         let mut state = self.jobs.state.lock();
         state.busy.release(self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Aim, Jobs};
+    use crate::engine::event::{Event, Listener};
+    use crate::engine::lsm::compaction::targets::Limits;
+    use crate::engine::lsm::comparator::Order;
+    use crate::engine::lsm::key::{Kind, internal, trailer};
+    use crate::engine::lsm::version::edit::TableMeta;
+    use crate::engine::lsm::version::{Bin, TableFile, Version};
+    use crate::vfs::dir::Dir;
+    use crate::vfs::memory::SimDisk;
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    /// A compaction in the background let go of its claims before it let go of its tables. So `settle` and
+    /// `compact`, which wait for it, returned while its inputs were still being removed: a store of three
+    /// times its size, in one of nine runs of a benchmark.
+    #[test]
+    fn a_compaction_runs_until_the_files_of_its_inputs_are_gone() {
+        let limits = Limits { level0_tables: 2, level_bytes: 1000, level_factor: 10, table_bytes: 100 };
+        let (jobs, removals) = (Arc::new(Jobs::new(limits)), Arc::new(AtomicUsize::new(0)));
+        let hear = {
+            let (jobs, removals) = (jobs.clone(), removals.clone());
+            move |event: &Event| {
+                assert!(matches!(event, Event::Removed { .. } | Event::NotRemoved { .. }), "{event}");
+                assert!(jobs.is_busy(), "{event}");
+                removals.fetch_add(1, SeqCst);
+            }
+        };
+        let bin = Arc::new(Bin {
+            dir: Dir::new(Arc::new(SimDisk::new()), Path::new("/db")),
+            health: Arc::default(),
+            listener: Listener::new(hear),
+        });
+        let table = |number| {
+            let key = internal(b"k", trailer(number, Kind::Set));
+            let meta = TableMeta {
+                level: 0,
+                len: 100,
+                contents: 0,
+                smallest: key.clone(),
+                largest: key,
+                first_seqno: number,
+                last_seqno: number,
+                entries: 1,
+                tombstones: 0,
+                older: 0,
+                raw_bytes: 100,
+            };
+            Arc::new(TableFile::new(number, meta, bin.clone()))
+        };
+        let version = Arc::new(Version::of([1, 2].map(table), &Order::Bytewise));
+        let job = jobs.pick(&Order::Bytewise, Aim::Shape, || version).unwrap();
+        assert_eq!(job.compaction.tables().count(), 2);
+        job.compaction.tables().for_each(|table| table.condemn());
+        drop(job);
+        assert_eq!(removals.load(SeqCst), 2);
+        assert!(!jobs.is_busy());
     }
 }

@@ -50,6 +50,11 @@ impl CachedBlock {
         Ok(CachedBlock { room, len })
     }
 
+    /// Leaves the first `len` bytes of it. The room stays what it is.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
     /// Bytes that it costs to keep it.
     fn charge(&self) -> u64 {
         self.room.len() as u64 + OVERHEAD_BYTES

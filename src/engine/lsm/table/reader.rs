@@ -38,6 +38,8 @@ pub struct BlockReader {
     salt: Salt,
     /// Where the blocks end.
     end: u64,
+    /// Whether blocks are likely to be plain: they are then read to where they stay.
+    is_plain: bool,
 }
 
 impl BlockReader {
@@ -49,9 +51,15 @@ impl BlockReader {
         }
         let too_short = || file.corruption(file.len(), "too short for a table");
         let end = file.len().checked_sub(FOOTER_LEN as u64).ok_or_else(too_short)?;
-        let reader = BlockReader { shelf: shelf.clone(), file, salt: Salt::new(shelf.store_id, number), end };
+        let salt = Salt::new(shelf.store_id, number);
+        let reader = BlockReader { shelf: shelf.clone(), file, salt, end, is_plain: false };
         let footer = reader.footer()?;
         Ok((reader, footer))
+    }
+
+    /// Tells it that blocks are likely not to be compressed. One that is will be read none the less.
+    pub fn expect_plain(&mut self) {
+        self.is_plain = true;
     }
 
     /// Reads the footer.
@@ -90,6 +98,9 @@ impl BlockReader {
         if let Some(bytes) = self.file.mapped(handle.offset, len) {
             return self.unfold(bytes, handle);
         }
+        if self.is_plain {
+            return self.read_plain(handle);
+        }
         let mut scratch = SCRATCH.take();
         if scratch.len() < len {
             scratch.resize(len, 0);
@@ -100,6 +111,18 @@ impl BlockReader {
             SCRATCH.set(scratch);
         }
         block
+    }
+
+    /// Reads a block to where it stays, trailer and all, so that it need not be copied there.
+    fn read_plain(&self, handle: Handle) -> Result<CachedBlock> {
+        let fill = |room: &mut [u8]| self.file.read_exact_at(room, handle.offset);
+        let mut block = CachedBlock::new(handle.len as usize, fill)?;
+        let body_len = match self.unseal(&block, handle)? {
+            Body::Plain(body) => body.len(),
+            Body::Packed(_) => return self.unfold(&block, handle),
+        };
+        block.truncate(body_len);
+        Ok(block)
     }
 
     /// Fills `buf` with what stands at `offset`, unverified. By a call, mapped or not: the system then

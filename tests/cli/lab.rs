@@ -1,0 +1,184 @@
+//! The laboratory from outside: `bench`, `compare`, `advise`, `trace`.
+
+use crate::user::User;
+
+fn json_lines(bytes: &[u8]) -> Vec<serde_json::Value> {
+    let text = std::str::from_utf8(bytes).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// What is in the user's directory.
+fn names(user: &User) -> Vec<String> {
+    let entries = user.dir.path().read_dir().unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn bench_tells_what_each_workload_cost() {
+    User::each(|user| {
+        let answer = user.line("bench readrandom overwrite --keys 2k --json");
+        assert_eq!((answer.code, &answer.stderr[..]), (Some(0), ""));
+        let reports = json_lines(&answer.stdout);
+        let workloads: Vec<_> = reports.iter().map(|report| report["workload"].as_str().unwrap()).collect();
+        assert_eq!(workloads, ["fillrandom", "readrandom", "overwrite"], "a fill comes first");
+        assert_eq!(reports[0]["engine"], user.engine);
+        assert_eq!(reports[1]["usage"]["hits"], 2000);
+        assert!(reports[2]["amplification"]["write"].as_f64().unwrap() > 1.0);
+        assert!(reports[2]["latencies"][0]["p99_us"].as_f64().unwrap() > 0.0);
+        let text = user.line("bench fillseq --keys 2_000");
+        let text = String::from_utf8(text.stdout).unwrap();
+        for word in ["fillseq: ", "pairs/s", "p99.9", "written", "memory"] {
+            assert!(text.contains(word), "{word}: {text}");
+        }
+        let csv = String::from_utf8(user.line("bench fillseq --keys 1k --csv").stdout).unwrap();
+        let lines: Vec<_> = csv.lines().collect();
+        assert!(lines[0].starts_with("configuration,workload,"), "{csv}");
+        assert!(
+            lines[1].starts_with(&format!("{},fillseq,os,1000,16,100,1,1,false,1000,1000,", user.engine))
+        );
+        assert_eq!(names(user), Vec::<String>::new(), "stores are removed");
+    });
+}
+
+#[test]
+fn runs_in_steps_are_the_same_to_the_byte() {
+    User::each(|user| {
+        let run = |seed: &str| {
+            let answer = user
+                .line(&format!("bench fillrandom overwrite settle ycsb-b --keys 3k --stepped --seed {seed}"));
+            assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+            answer.stdout
+        };
+        assert_eq!(run("1"), run("1"));
+        assert_ne!(run("1"), run("2"));
+    });
+}
+
+#[test]
+fn a_run_with_a_mix_ends_in_time() {
+    User::each(|user| {
+        let answer =
+            user.line("bench --mix read=9,update=1 --keys 1k --calls 100M --seconds 0.3 --threads 2 --json");
+        assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+        let reports = json_lines(&answer.stdout);
+        let latencies = reports[1]["latencies"].as_array().unwrap();
+        assert_eq!(
+            latencies.iter().map(|l| l["call"].as_str().unwrap()).collect::<Vec<_>>(),
+            ["read", "update"]
+        );
+        assert!(reports[1]["calls"].as_u64().unwrap() < 100_000_000);
+    });
+}
+
+#[test]
+fn what_can_not_be_run_is_refused_and_says_what_to_do() {
+    User::each(|user| {
+        let wrong = [
+            ("bench fillrandum", "there are fillseq"),
+            ("bench --keys 0", "a number above 0"),
+            ("bench --mix eat=1", "one of read"),
+            ("bench --distribution zipfian", "--mix"),
+            ("bench fillseq --threads 2 --stepped", "one thread"),
+            ("bench fillseq --key-size 4", "at least 16"),
+            ("bench --trace none.trace", "none.trace"),
+            ("compare --config tree", "no such engine"),
+            ("compare --config lsm:no_such=1 fillseq --keys 100", "no option of lsm"),
+            ("compare -o cache_bytes=1 fillseq", "--config"),
+            ("advise --stepped ycsb-a", "needs times"),
+        ];
+        for (line, says) in wrong {
+            let answer = user.kvs().env_remove("KVS_ENGINE").args(line.split(' ')).output().unwrap();
+            let said = String::from_utf8_lossy(&answer.stderr).into_owned();
+            let code = answer.status.code();
+            assert!(code == Some(2) || code == Some(3), "{line}: {said}");
+            assert!(said.contains(says), "{line}: {said}");
+        }
+        user.line("-p store set a 1");
+        let answer = user.line("-p store bench fillseq --keys 100");
+        assert_eq!(answer.code, Some(2));
+        assert!(answer.stderr.contains("a store of"), "{}", answer.stderr);
+        assert_eq!(user.line("-p store get a").stdout, b"1\n");
+    });
+}
+
+#[test]
+fn compare_sets_both_engines_side_by_side() {
+    let user = User { engine: "", dir: tempfile::tempdir().unwrap() };
+    let answer = user.line("compare fillrandom readrandom --keys 3k --rounds 2 --json");
+    assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+    let comparison = &json_lines(&answer.stdout)[0];
+    let configurations = comparison["configurations"].as_array().unwrap();
+    assert!(configurations[0].as_str().unwrap().starts_with("bitcask"));
+    assert!(configurations[1].as_str().unwrap().starts_with("lsm"));
+    let row = &comparison["rows"][0];
+    assert_eq!((&row["workload"], &row["figure"]), (&"fillrandom".into(), &"throughput".into()));
+    let ratio = &row["ratios"][0];
+    let [least, median, most] = ["least", "median", "most"].map(|name| ratio[name].as_f64().unwrap());
+    assert!(least <= median && median <= most && least > 0.0);
+    assert_eq!(comparison["runs"][1].as_array().unwrap().len(), 2, "rounds");
+
+    let text =
+        user.line("compare overwrite --stepped --keys 2k --config bitcask --config bitcask:hints=false");
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("B / A") && text.contains("bitcask:hints=false"), "{text}");
+    let again = text.lines().find_map(|line| line.strip_prefix("Again: kvs ")).unwrap();
+    assert_eq!(String::from_utf8(user.line(again).stdout).unwrap(), text, "the command makes it again");
+    assert_eq!(names(&user), Vec::<String>::new());
+}
+
+#[test]
+fn advice_has_an_engine_and_reasons() {
+    let user = User { engine: "", dir: tempfile::tempdir().unwrap() };
+    let answer = user.line("advise readrandom --keys 2k --rounds 1 --store-keys 1000M --memory 1GiB --json");
+    assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+    let advice = &json_lines(&answer.stdout)[0];
+    assert_eq!(advice["engine"], "lsm", "a keydir of so many keys does not fit");
+    assert!(advice["because"].as_str().unwrap().contains("keydir"));
+    let text = String::from_utf8(user.line("advise ycsb-e --keys 5k --rounds 2").stdout).unwrap();
+    assert!(text.contains("because"), "{text}");
+}
+
+#[test]
+fn a_trace_is_replayed_on_either_engine() {
+    User::each(|user| {
+        user.line("-p db set before 12345");
+        let script =
+            "set a 1\nset b 22\nget a\nscan\nscan b --reverse\nrm a\nget a\nexists b\nset b --get 333\n";
+        let answer = user.feed("-p db trace record calls.trace shell".split(' '), script.as_bytes());
+        assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+        assert_eq!(user.line("-p db get b").stdout, b"333\n", "it was done, too");
+        let shown = &json_lines(&user.line("trace show calls.trace --json").stdout)[0];
+        assert_eq!((&shown["pairs_when_it_began"], &shown["scan"]), (&1.into(), &2.into()), "{shown}");
+        for engine in crate::user::ENGINES {
+            let answer = user.line(&format!("-e {engine} trace replay calls.trace --stepped --json"));
+            assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+            let replay = &json_lines(&answer.stdout)[1];
+            assert_eq!(replay["shape"]["keys"], 2, "before, b");
+            assert_eq!(replay["shape"]["user_bytes"], (6 + 5) + (1 + 3));
+        }
+        let answer = user.line("trace record calls.trace get a");
+        assert!(answer.code == Some(2) && answer.stderr.contains("already"), "{}", answer.stderr);
+        let answer = user.line("trace show db/ENGINE");
+        assert_eq!(answer.code, Some(4), "{}", answer.stderr);
+    });
+}
+
+#[test]
+fn a_recorded_run_is_the_same_when_it_is_replayed() {
+    User::each(|user| {
+        let run = user.line("bench ycsb-a ycsb-e --keys 2k --stepped --record run.trace --json");
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        let user_bytes = |report: &serde_json::Value| {
+            let usage = &report["usage"];
+            usage["key_bytes_written"].as_u64().unwrap() + usage["value_bytes_written"].as_u64().unwrap()
+        };
+        let written: u64 = json_lines(&run.stdout).iter().map(user_bytes).sum();
+        let replay = user.line("trace replay run.trace --stepped --json");
+        assert_eq!(replay.code, Some(0), "{}", replay.stderr);
+        assert_eq!(user_bytes(&json_lines(&replay.stdout)[1]), written);
+        let compared = user.line("trace replay run.trace --stepped --json");
+        assert_eq!(compared.stdout, replay.stdout);
+    });
+}
