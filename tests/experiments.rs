@@ -111,6 +111,7 @@ impl Page {
             while rest.starts_with('|') {
                 rest = rest.split_once('\n').map_or("", |(_, rest)| rest);
             }
+            rest = rest.trim_start_matches('\n');
         }
         page.end = rest.to_string();
         page
@@ -121,7 +122,8 @@ impl Page {
     }
 
     fn draw(&self) -> String {
-        let parts = self.parts.iter().map(|(before, table)| format!("{before}\n{}", table.draw(&self.name)));
+        let parts =
+            self.parts.iter().map(|(before, table)| format!("{before}\n{}\n", table.draw(&self.name)));
         parts.collect::<String>() + &self.end
     }
 }
@@ -349,7 +351,10 @@ fn sum(value: &Value, pointer: &str) -> Result<f64, String> {
 
 fn print(number: f64, format: &str) -> Result<String, String> {
     if let Some(decimals) = format.strip_prefix('.').and_then(|decimals| decimals.parse().ok()) {
-        return Ok(format!("{number:.decimals$}"));
+        let printed = format!("{number:.decimals$}");
+        // Nothing is nothing, from whichever side.
+        let is_nothing = !printed.contains(|c: char| c.is_ascii_digit() && c != '0');
+        return Ok(if is_nothing { printed.replace('-', "") } else { printed });
     }
     let digits = format!("{number:.0}");
     let part = |(at, digit): (usize, char)| {
@@ -412,6 +417,8 @@ fn numbers_are_reckoned_from_left_to_right() {
         ("/rows/[cause=merge]/bytes .0", "0"),
         ("/counts/[a b] ,", "1,234,567"),
         ("/keys text", "16"),
+        ("lsm /write - 2.001 .2", "0.00"),
+        ("lsm /write - 3.5 .2", "-1.50"),
     ];
     for (source, expected) in right {
         assert_eq!(cell(source), Ok(expected.to_string()), "{source}");
