@@ -94,6 +94,7 @@ pub fn run(
     if count == 0 && !is_traced && !matches!(workload.work, Work::Compact | Work::Settle) {
         return Err(Error::plan(format!("{} needs keys: begin with a fill, as fillrandom", workload.name)));
     }
+    expected.begin();
     let run = Run {
         subject,
         data,

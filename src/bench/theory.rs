@@ -114,9 +114,14 @@ impl Setting {
     /// Bytes of memory for a key.
     pub fn keydir(&self) -> f64 {
         let keys = self.keys / SHARDS;
-        let chunks = (keys * (self.key + KEYDIR_ENTRY) / KEYDIR_CHUNK).ceil();
+        let entries = keys * (self.key + KEYDIR_ENTRY);
+        // The first chunk grows with what is in it, the others come whole.
+        let chunks = match entries <= KEYDIR_CHUNK {
+            true => (entries.ceil() as u64).next_power_of_two() as f64,
+            false => (entries / KEYDIR_CHUNK).ceil() * KEYDIR_CHUNK,
+        };
         let slots = ((keys * 8.0 / 7.0).ceil() as u64).next_power_of_two() as f64;
-        SHARDS * (chunks * KEYDIR_CHUNK + slots * KEYDIR_SLOT) / self.keys
+        SHARDS * (chunks + slots * KEYDIR_SLOT) / self.keys
     }
 
     // ---- the LSM tree ----
