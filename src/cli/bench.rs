@@ -6,7 +6,7 @@ use crate::bench::subject::Configuration;
 use crate::bench::trace::TraceWriter;
 use crate::bench::workload::Workload;
 use crate::cli::failure::{Failure, Outcome};
-use crate::cli::lab::{Live, Runs, failure, scratch, short};
+use crate::cli::lab::{Live, Runs, USUAL, failure, scratch, short};
 use crate::cli::session::Session;
 use crate::cli::table::{self, Side};
 use clap::Args;
@@ -44,18 +44,6 @@ pub(crate) struct Bench {
     #[arg(long)]
     list: bool,
 }
-
-/// What is run when nobody says.
-const USUAL: [&str; 8] = [
-    "fillrandom",
-    "overwrite",
-    "settle",
-    "readrandom",
-    "readmissing",
-    "seekrandom",
-    "readseq",
-    "deleterandom",
-];
 
 impl Bench {
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {

@@ -8,7 +8,7 @@ use crate::bench::report::Report;
 use crate::bench::subject::Configuration;
 use crate::cli::bench::put_csv;
 use crate::cli::failure::{Failure, Outcome};
-use crate::cli::lab::{Live, Runs, configuration, failure, scratch, short};
+use crate::cli::lab::{Live, Runs, USUAL, configuration, failure, scratch, short};
 use crate::cli::place::disk;
 use crate::cli::session::Session;
 use crate::cli::table::{self, Side};
@@ -53,18 +53,6 @@ pub(crate) struct Compare {
     #[arg(long)]
     csv: bool,
 }
-
-/// What is run when nobody says.
-const USUAL: [&str; 8] = [
-    "fillrandom",
-    "overwrite",
-    "settle",
-    "readrandom",
-    "readmissing",
-    "seekrandom",
-    "readseq",
-    "deleterandom",
-];
 
 /// What is compared when nobody says: stores that rotate, flush, merge and compact in a short run.
 pub(crate) const CONFIGURATIONS: [&str; 2] = [

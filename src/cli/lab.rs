@@ -87,6 +87,18 @@ pub(crate) fn count(text: &str) -> Result<u64, String> {
     count.filter(|count| *count > 0).ok_or(format!("{text}: a number above 0, as 20000, 500k, 2M"))
 }
 
+/// What is run when nobody says.
+pub(crate) const USUAL: [&str; 8] = [
+    "fillrandom",
+    "overwrite",
+    "settle",
+    "readrandom",
+    "readmissing",
+    "seekrandom",
+    "readseq",
+    "deleterandom",
+];
+
 /// Keys of a fill, unless somebody says.
 const KEYS: u64 = 500_000;
 

@@ -58,7 +58,10 @@ impl Man {
 
 /// Writes the page of a command, and those of the commands below it.
 fn write_all(dir: &Path, command: Command) -> Result<(), Failure> {
-    command.get_subcommands().try_for_each(|verb| write_all(dir, verb.clone()))?;
+    // What is recorded has its pages as a command of its own.
+    if command.get_name() != "record" {
+        command.get_subcommands().try_for_each(|verb| write_all(dir, verb.clone()))?;
+    }
     write(dir, command)
 }
 
