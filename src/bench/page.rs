@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The page is HTML and well-formed XML. Names of configurations and workloads come from users: all text
-//! goes through `maud`, which escapes it, and [`units::printable`] takes out what XML has no place for.
+//! goes through `maud`, which escapes it, and `units::printable` takes out what XML has no place for.
 //! Colours are CSS variables, after Okabe and Ito, "Color Universal Design" (2008), and follow the reader's
 //! choice of light or dark. The script sorts, filters and tells numbers; the page is whole without it.
 
