@@ -24,9 +24,9 @@ pub mod cli;
 pub mod codec;
 pub mod engine;
 pub mod error;
-
 pub mod inspect;
 pub mod record;
+pub mod survive;
 pub mod vfs;
 pub mod worker;
 
