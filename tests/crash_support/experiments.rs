@@ -13,9 +13,11 @@ use std::collections::HashSet;
 use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
-/// How much is tried: enough for each change, or (`KVS_CRASH_BUDGET=long`) for a night.
+/// How much is tried: enough for each change, or (`KVS_CRASH_BUDGET=long`) for a night; or (`few`) for
+/// the museum of bugs, which asks often.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scale {
+    Few,
     Short,
     Long,
 }
@@ -24,7 +26,8 @@ impl Scale {
     pub(crate) fn chosen() -> Scale {
         match std::env::var("KVS_CRASH_BUDGET").as_deref() {
             Ok("long") => Scale::Long,
-            Ok(other) => panic!("KVS_CRASH_BUDGET={other}: long, or nothing"),
+            Ok("few") => Scale::Few,
+            Ok(other) => panic!("KVS_CRASH_BUDGET={other}: few, long, or nothing"),
             Err(_) => Scale::Short,
         }
     }
@@ -32,6 +35,7 @@ impl Scale {
     /// So many different disks must be judged of each engine.
     pub(crate) fn least(self) -> usize {
         match self {
+            Scale::Few => 1_000,
             Scale::Short => 100_000,
             Scale::Long => 1_000_000,
         }
@@ -39,7 +43,7 @@ impl Scale {
 
     fn of<T>(self, short: T, long: T) -> T {
         match self {
-            Scale::Short => short,
+            Scale::Few | Scale::Short => short,
             Scale::Long => long,
         }
     }
@@ -157,6 +161,13 @@ impl Experiment {
         // Space that was reserved makes each state a megabyte.
         let is_slow = self.workload.name == "reserving" || self.workload.name == "singles, durable";
         match &self.way {
+            Way::Crash if scale == Scale::Few => {
+                let mut known = Known::default();
+                let mut oracle = Oracle::new(&history, &mut known);
+                let budget = Budget { random_per_cut: 4, ..small() };
+                let report = explore(&history.recording, &budget, |state| oracle.judge(state));
+                (report, known)
+            }
             Way::Crash => {
                 let random_per_cut = if is_slow { 8 } else { scale.of(32, 200) };
                 let budget = Budget { random_per_cut, ..Budget::default() };
@@ -168,12 +179,22 @@ impl Experiment {
             Way::SecondLife(steps) => {
                 let budget = Budget { random_per_cut: scale.of(2, 16), ..small() };
                 let is_lsm = self.workload.setting.engine.kind == EngineKind::Lsm;
-                let every = if steps.len() > 1 { scale.of(if is_lsm { 2 } else { 4 }, 1) } else { 1 };
+                let every = if scale == Scale::Few {
+                    6
+                } else if steps.len() > 1 {
+                    scale.of(if is_lsm { 2 } else { 4 }, 1)
+                } else {
+                    1
+                };
                 second_lives(&history, steps, every, &budget, |_, _| ())
             }
             Way::Recovery => {
                 let budget = Budget { random_per_cut: scale.of(4, 16), ..small() };
-                recoveries(&history, if is_slow { 64 } else { scale.of(16, 8) }, &budget)
+                recoveries(
+                    &history,
+                    if is_slow || scale == Scale::Few { 64 } else { scale.of(16, 8) },
+                    &budget,
+                )
             }
         }
     }

@@ -27,7 +27,7 @@ pub(crate) const TARGETS: &[&str] = &[
 ];
 
 /// Longer than any of them takes; who is not done by then does not end.
-pub(crate) const LIMIT: Duration = Duration::from_secs(300);
+pub(crate) const LIMIT: Duration = Duration::from_secs(150);
 
 /// Left out of the matrix, for they take most of the time: the contract on the real disk and of the
 /// engines that are no exhibit, and what asks for more of the same crashes, errors and lengths. A test
@@ -104,11 +104,16 @@ impl Built {
 
     /// Runs one test by its full name, under a mutant or under none.
     pub(crate) fn run_one(&self, target: &str, test: &str, mutant: Option<&str>) -> Result<Outcome, String> {
-        self.run(target, &["--exact".into(), test.into()], mutant)
+        self.run(target, &["--exact".into(), test.into()], mutant, &[])
     }
 
-    /// Runs all tests of a target that belong to the engine, under a mutant.
-    pub(crate) fn run_all(&self, target: &str, whose: Whose, mutant: &str) -> Result<Outcome, String> {
+    /// Runs all tests of a target that belong to the engine, under a mutant or under none.
+    pub(crate) fn run_all(
+        &self,
+        target: &str,
+        whose: Whose,
+        mutant: Option<&str>,
+    ) -> Result<Outcome, String> {
         let of_other: &[&str] = match whose {
             Whose::Bitcask => &["lsm::", "lsm_"],
             Whose::Lsm => &["bitcask::", "bitcask_"],
@@ -117,10 +122,16 @@ impl Built {
         let left_out = LEFT_OUT.iter().filter(|(of, _)| *of == target).map(|(_, test)| *test);
         let skipped = left_out.chain(of_other.iter().copied());
         let arguments = skipped.flat_map(|test| ["--skip".to_string(), test.to_string()]);
-        self.run(target, &arguments.collect::<Vec<_>>(), Some(mutant))
+        self.run(target, &arguments.collect::<Vec<_>>(), mutant, &[("KVS_CRASH_BUDGET", "few")])
     }
 
-    fn run(&self, target: &str, arguments: &[String], mutant: Option<&str>) -> Result<Outcome, String> {
+    fn run(
+        &self,
+        target: &str,
+        arguments: &[String],
+        mutant: Option<&str>,
+        settings: &[(&str, &str)],
+    ) -> Result<Outcome, String> {
         let binary = self.binaries.get(target).ok_or_else(|| format!("no test target {target}"))?;
         // To a file: a process that is ended may leave children that hold a pipe.
         let said = self.tree.with_extension("said");
@@ -128,6 +139,7 @@ impl Built {
         let mut command = Command::new(binary);
         command.args(arguments).args(["--test-threads", "2"]).current_dir(&self.tree);
         command.env_remove("KVS_MUTANT").envs(mutant.map(|name| ("KVS_MUTANT", name)));
+        command.envs(settings.iter().copied());
         command.stdin(Stdio::null()).stdout(file).stderr(Stdio::null());
         let mut child = command.spawn().map_err(|error| error.to_string())?;
         let begun = Instant::now();
