@@ -187,12 +187,14 @@ fn the_matrix_of_tests_against_mutants() {
             if exhibit.whose == Whose::Bitcask && is_of_the_tree {
                 continue;
             }
+            let asked = Instant::now();
             let mut outcome = built.run_all(target, exhibit.whose, Some(&exhibit.name)).unwrap();
             // Its killer may be one of those that are left out.
             let killer = &exhibit.killer;
             if killer.target == *target && outcome.is_green() {
                 outcome = built.run_one(target, &killer.test, Some(&exhibit.name)).unwrap();
             }
+            println!("{}: {target}: {} failed, {:.1?}", exhibit.name, outcome.failed.len(), asked.elapsed());
             outcomes.insert(*target, outcome);
         }
         let row = matrix::row(exhibit, &outcomes);

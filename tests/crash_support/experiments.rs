@@ -164,7 +164,7 @@ impl Experiment {
             Way::Crash if scale == Scale::Few => {
                 let mut known = Known::default();
                 let mut oracle = Oracle::new(&history, &mut known);
-                let budget = Budget { random_per_cut: 4, ..small() };
+                let budget = Budget { random_per_cut: 2, exhaustive: 3, ..small() };
                 let report = explore(&history.recording, &budget, |state| oracle.judge(state));
                 (report, known)
             }
@@ -180,7 +180,7 @@ impl Experiment {
                 let budget = Budget { random_per_cut: scale.of(2, 16), ..small() };
                 let is_lsm = self.workload.setting.engine.kind == EngineKind::Lsm;
                 let every = if scale == Scale::Few {
-                    6
+                    24
                 } else if steps.len() > 1 {
                     scale.of(if is_lsm { 2 } else { 4 }, 1)
                 } else {
@@ -192,7 +192,13 @@ impl Experiment {
                 let budget = Budget { random_per_cut: scale.of(4, 16), ..small() };
                 recoveries(
                     &history,
-                    if is_slow || scale == Scale::Few { 64 } else { scale.of(16, 8) },
+                    if scale == Scale::Few {
+                        256
+                    } else if is_slow {
+                        64
+                    } else {
+                        scale.of(16, 8)
+                    },
                     &budget,
                 )
             }
