@@ -10,6 +10,8 @@ use kvs::engine::kind::EngineKind;
 use kvs::engine::metered::Metered;
 use kvs::engine::options::OpenOptions;
 use kvs::error::Result;
+use kvs::survive::script::Settings;
+use kvs::survive::script::session::Place;
 use kvs::vfs::memory::image::Image;
 use kvs::vfs::memory::{Record, SimDisk};
 use kvs::vfs::os::OsDisk;
@@ -19,9 +21,6 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
-
-/// Names and values of an engine's own options.
-pub(crate) type Settings = Vec<(String, String)>;
 
 /// How a test's store is made.
 #[derive(Clone, Debug)]
@@ -314,6 +313,33 @@ impl Store {
     pub(crate) fn image(&self) -> Vec<(String, Vec<u8>)> {
         let files = self.files().into_iter().map(|file| file.name);
         files.map(|name| (name.clone(), self.read_file(&name).expect("a file can be read"))).collect()
+    }
+}
+
+/// How scripts see it. Closing a store that is not kept does nothing, as for [`Store::reopen`].
+impl Place for Store {
+    fn engine(&self) -> Result<Arc<dyn KvsEngine>> {
+        Ok(Store::engine(self))
+    }
+
+    fn reopen(&mut self, settings: Option<&Settings>) -> Result<()> {
+        match settings {
+            Some(settings) => self.reopen_with(settings.clone()),
+            None => Store::reopen(self),
+        }
+        Ok(())
+    }
+
+    fn beside(&self, name: &str) -> PathBuf {
+        Store::beside(self, name)
+    }
+
+    fn files(&self) -> Vec<DirEntry> {
+        Store::files(self)
+    }
+
+    fn read_file(&self, name: &str) -> std::io::Result<Vec<u8>> {
+        Store::read_file(self, name)
     }
 }
 
