@@ -11,6 +11,7 @@ pub mod history;
 pub mod lives;
 pub mod model;
 pub mod oracle;
+pub mod script;
 pub mod sites;
 pub mod step;
 pub mod workloads;

@@ -13,6 +13,7 @@
 
 pub mod forget;
 pub mod report;
+pub mod script;
 pub mod shrink;
 pub mod sweep;
 

@@ -110,8 +110,15 @@ impl<'h> Oracle<'h> {
         if self.prefixes[lo as usize..=hi as usize].contains(&found) {
             return Ok(());
         }
-        let which: Vec<_> = (0..self.prefixes.len()).filter(|&k| self.prefixes[k] == found).collect();
-        Err(format!("PREFIX: {lo} to {hi} changes may be there; what is there was there after {which:?}"))
+        let wanted = match hi - lo {
+            0 => format!("the first {lo} changes must be there"),
+            _ => format!("the first {lo} changes must be there, and no more than {hi}"),
+        };
+        let there = match (0..self.prefixes.len()).rev().find(|&k| self.prefixes[k] == found) {
+            Some(count) => format!("the store holds what was there after {count}"),
+            None => "the store holds what was never there".into(),
+        };
+        Err(format!("PREFIX: {wanted}; {there}"))
     }
 
     fn check_names(&self, disk: &SimDisk) -> Result<(), String> {

@@ -142,6 +142,9 @@ forgotten! {
         /// only opened and closed the store, and wrote the hint of the old value's segment without that
         /// value. The power cut kept the hint and took the new value: the key was gone.
         forgotten_writes_that_a_killed_process_left: OpeningActive, compact, InASecondLife(no_steps);
+        /// What is written for a tree that takes this store's place is a flush of that tree.
+        forgotten_table_of_a_migration: FlushedTable, migration, AtOnce;
+        forgotten_name_of_a_migrated_table: FlushedNames, migration, AtOnce;
     }
     lsm {
         /// Row C3: an edit that names a table of which the device has nothing (surrealdb#7426,

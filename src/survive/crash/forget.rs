@@ -80,6 +80,14 @@ impl Forget {
         groups.chain(Site::ALL.iter().map(|site| (site.name(), site.words().1.to_string()))).collect()
     }
 
+    /// How often it happens, of these counts of [`count`]; renames are not counted.
+    pub fn count(&self, counts: &BTreeMap<Site, usize>) -> usize {
+        match &self.what {
+            What::Syncs(all) => all.iter().filter_map(|site| counts.get(site)).sum(),
+            What::Rename(_) => 0,
+        }
+    }
+
     /// Leaves it out; returns how many operations that were.
     pub fn leave_out(&self, history: &mut History) -> usize {
         match &self.what {

@@ -2,6 +2,7 @@
 
 use crate::survive::crash::shrink::Shortest;
 use crate::survive::crash::{Effort, Experiment, Outcome};
+use crate::survive::engine::Engine;
 use crate::vfs::crash::state::Violation;
 use serde::Serialize;
 use std::collections::HashSet;
@@ -15,6 +16,8 @@ pub struct Summary {
     pub seed: u64,
     /// How much was tried: `short`, `long`.
     pub effort: &'static str,
+    /// How often, each time with other random disks.
+    pub rounds: u64,
     /// What was left out on purpose, and how often; empty if nothing was.
     pub forgotten: Vec<String>,
     /// Operations that were left out on purpose.
@@ -29,9 +32,9 @@ pub struct Summary {
     pub judgements: u64,
     /// Promises that were found broken; no more than the first ten of each part of an experiment.
     pub violations: u64,
-    /// Seconds of all threads together.
-    pub thread_seconds: f64,
-    /// States for each second of one thread.
+    /// Seconds of processor.
+    pub cpu_seconds: f64,
+    /// States for each second of processor.
     pub states_per_second: f64,
     /// The first violation, with the shortest workload that shows one.
     pub first: Option<Example>,
@@ -83,18 +86,28 @@ impl Effort {
     }
 }
 
-impl Summary {
-    /// Sums up what came of experiments of one engine; `thread_seconds` is what they took, of all threads.
-    pub fn of(experiments: &[Experiment], outcomes: &[Outcome], thread_seconds: f64) -> Summary {
-        let mut summary = Summary { thread_seconds, ..Summary::default() };
-        if let Some(first) = experiments.first() {
-            summary.engine = first.workload.setting.engine.to_string();
-            summary.seed = first.seed;
-            summary.effort = first.effort.name();
-        }
-        let mut all: HashSet<u128> = HashSet::new();
-        let mut of_way: Vec<HashSet<u128>> = Vec::new();
+/// Sums up round by round. Keeps two numbers for each disk: some 40 bytes.
+pub struct Tally {
+    summary: Summary,
+    /// What identifies a disk: half of its hash.
+    all: HashSet<u64>,
+    of_way: Vec<HashSet<u64>>,
+}
+
+impl Tally {
+    /// Nothing yet, of this engine.
+    pub fn new(engine: &Engine, seed: u64) -> Tally {
+        let summary = Summary { engine: engine.to_string(), seed, ..Summary::default() };
+        Tally { summary, all: HashSet::new(), of_way: Vec::new() }
+    }
+
+    /// What came of these experiments; `cpu_seconds` is what they took of the processor.
+    pub fn add(&mut self, experiments: &[Experiment], outcomes: &[Outcome], cpu_seconds: f64) {
+        let Tally { summary, all, of_way } = self;
+        summary.cpu_seconds += cpu_seconds;
+        summary.rounds += 1;
         for (experiment, outcome) in experiments.iter().zip(outcomes) {
+            summary.effort = experiment.effort.name();
             let way = experiment.way.words();
             let at = summary.ways.iter().position(|row| row.way == way).unwrap_or_else(|| {
                 summary.ways.push(Row { way, ..Row::default() });
@@ -106,18 +119,24 @@ impl Summary {
             row.cuts += report.cuts;
             row.states += report.states;
             row.violations += report.violations.len() as u64;
-            of_way[at].extend(&outcome.disks);
-            all.extend(&outcome.disks);
+            let disks = outcome.disks.iter().map(|hash| *hash as u64);
+            of_way[at].extend(disks.clone());
+            all.extend(disks);
             summary.left_out += outcome.left_out as u64;
             summary.judgements += report.distinct;
         }
+    }
+
+    /// All of it.
+    pub fn summary(self) -> Summary {
+        let Tally { mut summary, all, of_way } = self;
         for (row, disks) in summary.ways.iter_mut().zip(of_way) {
             row.disks = disks.len() as u64;
         }
         summary.distinct_disks = all.len() as u64;
         summary.states = summary.ways.iter().map(|row| row.states).sum();
         summary.violations = summary.ways.iter().map(|row| row.violations).sum();
-        summary.states_per_second = summary.states as f64 / thread_seconds.max(1e-9);
+        summary.states_per_second = summary.states as f64 / summary.cpu_seconds.max(1e-9);
         summary
     }
 }

@@ -64,8 +64,9 @@ pub(super) fn timeline(
     let first = pending.first().map_or(cut, |pending| pending.index);
     let left_out = ops.iter().position(is_left_out).unwrap_or(cut);
     let mut lines = Vec::new();
-    for index in first.min(left_out).saturating_sub(BEFORE)..cut {
-        let fate = match (&ops[index], fate_of(index)) {
+    let from = first.min(left_out).saturating_sub(BEFORE);
+    for (index, op) in ops.iter().enumerate().skip(from) {
+        let fate = match (op, fate_of(index)) {
             (Op::Mark(_), _) => String::new(),
             (_, None) => "durable".into(),
             (_, Some(Fate::Kept)) => "kept".into(),
