@@ -56,6 +56,20 @@ fn killer(exhibit: &Exhibit) -> String {
     format!("`{}: {}`", exhibit.killer.target, exhibit.killer.test)
 }
 
+/// What stands in a cell of a target that was not asked yet.
+const NOT_ASKED: &str = "?";
+
+/// Notes that the named test failed: in the exhibit's row, or in a new one that knows no more than that.
+pub(crate) fn note_killer(rows: &mut Rows, exhibit: &Exhibit) {
+    let row = rows.entry(exhibit.name.clone()).or_insert_with(|| short_row(exhibit));
+    row[TARGETS.len()] = killer(exhibit);
+}
+
+fn short_row(exhibit: &Exhibit) -> Vec<String> {
+    let cell = |target: &&str| if **target == exhibit.killer.target { "1+" } else { NOT_ASKED }.to_string();
+    TARGETS.iter().map(cell).chain([killer(exhibit)]).collect()
+}
+
 /// A row: how many tests of each target failed. A target that has no test of this engine is not asked.
 pub(crate) fn row(exhibit: &Exhibit, outcomes: &BTreeMap<&str, Outcome>) -> Vec<String> {
     let cell = |target: &&str| match outcomes.get(target) {

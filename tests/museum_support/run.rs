@@ -40,6 +40,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("contract", "scans_beside_writers_see_one_moment"),
     ("crash", "enough_states_are_shown"),
     ("crash", "random_workloads"),
+    ("crash", "c14_crash_during_recovery"),
     ("crash", "every_sync_is_accounted_for"),
     ("model", "a_planted_bug_is_found_and_shrunk"),
     ("model", "_os_agrees_with_the_model"),
