@@ -130,9 +130,15 @@ fn build(all: &[Exhibit]) -> Built {
     Built::build(&scratch, target_dir).unwrap_or_else(|reason| panic!("{reason}"))
 }
 
-/// The exhibits that `KVS_EXHIBIT` names, with commas between; all, if it names none.
+/// The exhibits that `KVS_EXHIBIT` names, with commas between; all, if it names none. `unasked` are those
+/// whose row is not whole yet.
 fn chosen(all: &[Exhibit]) -> Vec<&Exhibit> {
     let Ok(wanted) = std::env::var("KVS_EXHIBIT") else { return all.iter().collect() };
+    if wanted == "unasked" {
+        let rows = matrix::rows(matrix::part(&page(), "matrix").unwrap()).unwrap_or_default();
+        let is_whole = |exhibit: &&Exhibit| rows.get(&exhibit.name).is_some_and(|row| matrix::is_whole(row));
+        return all.iter().filter(|exhibit| !is_whole(exhibit)).collect();
+    }
     let find = |name: &str| {
         let found = all.iter().find(|exhibit| exhibit.name == name);
         found.unwrap_or_else(|| panic!("KVS_EXHIBIT: no exhibit {name}"))

@@ -65,6 +65,11 @@ pub(crate) fn note_killer(rows: &mut Rows, exhibit: &Exhibit) {
     row[TARGETS.len()] = killer(exhibit);
 }
 
+/// Whether all targets were asked.
+pub(crate) fn is_whole(row: &[String]) -> bool {
+    row.iter().all(|cell| cell != NOT_ASKED)
+}
+
 fn short_row(exhibit: &Exhibit) -> Vec<String> {
     let cell = |target: &&str| if **target == exhibit.killer.target { "1+" } else { NOT_ASKED }.to_string();
     TARGETS.iter().map(cell).chain([killer(exhibit)]).collect()
