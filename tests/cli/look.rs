@@ -59,6 +59,7 @@ fn damage_that_is_alike_is_folded() {
     User::each(|user| {
         let pairs: String = (0..1000).map(|n| format!("key{n:04}\tvalue {n}\n")).collect();
         user.write("pairs.tsv", pairs);
+        user.line("-p db set first value").answers(0, "");
         user.line("-p db import pairs.tsv --format tsv --batch 1000").answers(0, "");
         let log = if user.engine == "lsm" { "db/000001.wal" } else { "db/000001.seg" };
         let mut bytes = user.read(log);
