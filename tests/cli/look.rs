@@ -70,7 +70,8 @@ fn damage_that_is_alike_is_folded() {
         assert!(verified.lines().count() < 40, "{verified}");
         let places = user.line("-p db verify --json").json()["damage"].as_array().unwrap().len();
         assert!(
-            text.trim_end()
+            verified
+                .trim_end()
                 .ends_with(&format!("DAMAGED: {places} place{}", if places == 1 { "" } else { "s" }))
         );
         let repaired = user.line("-p db repair saved");
