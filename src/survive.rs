@@ -4,4 +4,6 @@
 //! shape, and see: the command line's `kvs crash` and `kvs torture` are one call each into it, and the
 //! tests stand on the same parts.
 
+pub mod linear;
 pub mod script;
+pub mod torture;
