@@ -44,6 +44,7 @@ mod stats;
 mod stream;
 mod style;
 mod table;
+mod torture;
 mod trace;
 mod upkeep;
 mod verb;
@@ -97,16 +98,18 @@ enum Command {
     Compare(compare::Compare),
     Advise(advise::Advise),
     Trace(trace::Trace),
+    Torture(torture::Torture),
     Completions(manual::Completions),
     Man(manual::Man),
 }
 
 /// The headings of the help, and the commands below each.
-const HEADINGS: [(&str, &[&str]); 5] = [
+const HEADINGS: [(&str, &[&str]); 6] = [
     ("Data", &["set", "get", "exists", "rm", "scan", "batch", "import", "export", "shell"]),
     ("Store", &["stats", "compact", "flush", "sync", "options", "verify", "repair", "checkpoint", "migrate"]),
     ("Look", &["inspect", "explain", "find", "levels"]),
     ("Lab", &["bench", "compare", "advise", "trace"]),
+    ("Survive", &["torture"]),
     ("Meta", &["completions", "man"]),
 ];
 
@@ -163,6 +166,7 @@ pub fn run(args: Vec<OsString>) -> Result<Outcome, Failure> {
             Command::Compare(verb) => verb.run(&mut session),
             Command::Advise(verb) => verb.run(&mut session),
             Command::Trace(verb) => verb.run(&mut session),
+            Command::Torture(verb) => verb.run(&mut session),
             Command::Completions(verb) => verb.run(&mut session, command()),
             Command::Man(verb) => verb.run(&mut session, command()),
         };

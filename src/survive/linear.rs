@@ -116,11 +116,7 @@ impl Register {
 
 /// The ways in which the call of this thread has taken effect, after any others that run; the thread is
 /// then free again.
-fn ways_with(
-    ways: &BTreeSet<Way>,
-    running: &[Option<Call>; MOST_THREADS],
-    thread: usize,
-) -> BTreeSet<Way> {
+fn ways_with(ways: &BTreeSet<Way>, running: &[Option<Call>; MOST_THREADS], thread: usize) -> BTreeSet<Way> {
     let bit = |thread: usize| 1u16 << thread;
     let mut result = BTreeSet::new();
     let mut seen = ways.clone();
@@ -167,12 +163,7 @@ mod tests {
         let forgotten = [(0, 1, 2, Put(1)), (1, 3, 4, Get(0))];
         let removed_twice = [(0, 1, 2, Put(1)), (1, 3, 6, Remove(true)), (2, 4, 5, Remove(true))];
         let there_and_back = [(0, 1, 8, Put(1)), (1, 2, 3, Get(1)), (1, 4, 5, Get(0))];
-        let two_orders = [
-            (0, 1, 10, Put(1)),
-            (1, 2, 11, Put(2)),
-            (2, 12, 13, Get(1)),
-            (3, 14, 15, Get(2)),
-        ];
+        let two_orders = [(0, 1, 10, Put(1)), (1, 2, 11, Put(2)), (2, 12, 13, Get(1)), (3, 14, 15, Get(2))];
         let swap_of_a_ghost = [(0, 1, 2, Put(1)), (1, 3, 4, Swap(2, 7))];
         let all: [(&str, &[_]); 9] = [
             ("a stale read", &stale_read),
@@ -197,7 +188,8 @@ mod tests {
         let earlier_write_first = [(0, 1, 6, Put(1)), (1, 2, 5, Put(2)), (2, 7, 8, Get(2))];
         let swaps_in_a_row = [(0, 1, 9, Swap(1, 3)), (1, 2, 8, Swap(2, 0)), (2, 3, 7, Swap(3, 2))];
         let removed_once = [(0, 1, 2, Put(1)), (1, 3, 6, Remove(false)), (2, 4, 5, Remove(true))];
-        let seen_before_it_returns = [(0, 1, 9, Put(1)), (1, 2, 3, Get(1)), (2, 4, 5, Swap(2, 1)), (1, 6, 7, Get(2))];
+        let seen_before_it_returns =
+            [(0, 1, 9, Put(1)), (1, 2, 3, Get(1)), (2, 4, 5, Swap(2, 1)), (1, 6, 7, Get(2))];
         let all: [&[_]; 6] = [
             &read_beside_a_write,
             &later_write_first,

@@ -12,6 +12,7 @@
 pub mod history;
 pub mod judge;
 pub mod model;
+pub mod report;
 pub mod shrink;
 pub mod site;
 pub mod tally;
@@ -19,10 +20,10 @@ pub mod tally;
 use crate::engine::kind::EngineKind;
 use crate::survive::torture::history::{History, draw};
 use crate::survive::torture::judge::{Difference, judge};
+use crate::survive::torture::report::{Finding, Report};
 use crate::survive::torture::shrink::shrink;
 use crate::survive::torture::site::Open;
 use crate::survive::torture::tally::Tally;
-use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -55,44 +56,6 @@ pub struct Plan {
 
 /// Attempts that are enough for histories as [`draw`] makes them.
 pub const TRIES: u64 = 3000;
-
-/// What came of it.
-#[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// The engine.
-    pub engine: String,
-    /// What was done.
-    #[serde(flatten)]
-    pub tally: Tally,
-    /// Different sets of options that stores were opened with at first.
-    pub option_sets: u64,
-    /// How long it took.
-    pub seconds: f64,
-    /// What was found, if anything was.
-    pub finding: Option<Finding>,
-}
-
-impl Report {
-    /// Operations a second.
-    pub fn rate(&self) -> f64 {
-        self.tally.operations as f64 / self.seconds.max(1e-9)
-    }
-}
-
-/// A history that parts from the model.
-#[derive(Clone, Debug, Serialize)]
-pub struct Finding {
-    /// The seed.
-    pub seed: u64,
-    /// The number of the history.
-    pub number: u64,
-    /// Where the short one parts.
-    pub difference: Difference,
-    /// The commands of the short one.
-    pub commands: usize,
-    /// The short one, as a script.
-    pub script: String,
-}
 
 /// Runs histories of one engine until the limit or the first difference. `watch` is told now and then how
 /// far it came, and may end it.

@@ -151,12 +151,7 @@ mod tests {
 
     #[test]
     fn prefixes_are_accepted() {
-        let all = [
-            cut(0, 20, [0, 0]),
-            cut(9, 10, [2, 2]),
-            cut(5, 10, [1, 2]),
-            cut(4, 11, [1, 1]),
-        ];
+        let all = [cut(0, 20, [0, 0]), cut(9, 10, [2, 2]), cut(5, 10, [1, 2]), cut(4, 11, [1, 1])];
         // Sorted by time: the wide ones may show anything between.
         assert_eq!(writers().check(&all[..1]), Ok(()));
         assert_eq!(writers().check(&all[1..]), Ok(()));

@@ -10,6 +10,7 @@
 //! numbers its batches: scans, snapshots and cursors over all groups are judged by [`Writers`].
 
 mod client;
+pub mod report;
 
 use crate::bench::keys::{Dice, mix};
 use crate::engine::KvsEngine;
@@ -19,6 +20,7 @@ use crate::engine::range::KeyRange;
 use crate::error::Result;
 use crate::survive::linear::cuts::Writers;
 use crate::survive::linear::workload::client::{Client, Log, REGISTERS, register};
+use crate::survive::linear::workload::report::{Anomaly, Report};
 use crate::survive::linear::{MOST_THREADS, Register, Timed};
 use crate::survive::script::Settings;
 use crate::survive::torture::Limit;
@@ -27,7 +29,6 @@ use crate::vfs::Vfs;
 use crate::vfs::memory::image::Image;
 use crate::vfs::memory::{Record, SimDisk};
 use crate::vfs::os::OsDisk;
-use serde::Serialize;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -61,59 +62,6 @@ pub struct Plan<'a> {
 
 /// The most clients that a plan may have.
 pub const MOST_CLIENTS: usize = MOST_THREADS - 1;
-
-/// What was done.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Report {
-    /// The engine.
-    pub engine: String,
-    /// Threads that called at once.
-    pub clients: usize,
-    /// Stores that came to the end of their lives.
-    pub stores: u64,
-    /// Rounds that were judged.
-    pub rounds: u64,
-    /// Calls of clients.
-    pub operations: u64,
-    /// Reads of one key among them.
-    pub gets: u64,
-    /// Sets, swaps and removals of one key.
-    pub writes: u64,
-    /// Batches over a whole group.
-    pub batches: u64,
-    /// Scans, snapshots and cursors over all groups, each equal to a prefix of the batches.
-    pub cuts: u64,
-    /// Flushes and compactions that were asked for beside them.
-    pub compactions: u64,
-    /// Stores that were closed and opened again.
-    pub reopens: u64,
-    /// Different sets of options.
-    pub option_sets: u64,
-    /// How long it took, judging included.
-    pub seconds: f64,
-    /// What can not have happened one step at a time, if anything.
-    pub anomaly: Option<Anomaly>,
-}
-
-impl Report {
-    /// Operations a second.
-    pub fn rate(&self) -> f64 {
-        self.operations as f64 / self.seconds.max(1e-9)
-    }
-}
-
-/// Answers that no order of the calls explains.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Anomaly {
-    /// The number of the store.
-    pub store: u64,
-    /// Its options.
-    pub options: String,
-    /// What is wrong.
-    pub what: String,
-    /// The calls around it.
-    pub calls: Vec<String>,
-}
 
 /// Opens a store: the engine's own way, or one with a bug that a test has planted.
 pub type Open<'a> = &'a dyn Fn(&Path, OpenOptions, &Settings) -> Result<Arc<dyn KvsEngine>>;
@@ -215,7 +163,9 @@ impl<'a> Life<'a> {
     fn end(&mut self) -> Result<()> {
         self.store = None;
         if self.is_real {
-            for file in self.disk.list(&self.path).map_err(|e| crate::error::Error::io("list", &self.path, e))? {
+            for file in
+                self.disk.list(&self.path).map_err(|e| crate::error::Error::io("list", &self.path, e))?
+            {
                 let path = self.path.join(&file.name);
                 self.disk.remove(&path).map_err(|e| crate::error::Error::io("remove", &path, e))?;
             }
@@ -252,7 +202,7 @@ impl<'a> Life<'a> {
             Ok(Err(error)) => return Some(self.anomaly(format!("error: {error}"), Vec::new())),
             Err(_) => return Some(self.anomaly("a compaction panicked".into(), Vec::new())),
         }
-        all.iter().for_each(|log| log.count(report));
+        all.iter().for_each(|log| count(report, log));
         report.rounds += 1;
         self.judge(before, &all)
     }
@@ -267,7 +217,11 @@ impl<'a> Life<'a> {
                 calls.sort_by_key(|timed| timed.end);
                 let until = calls.iter().position(|timed| *timed == wrong).map_or(calls.len(), |at| at + 1);
                 let told = calls[until.saturating_sub(TOLD)..until].iter();
-                let name = if key < REGISTERS { String::from_utf8_lossy(&register(key)).into() } else { format!("group {}", key - REGISTERS) };
+                let name = if key < REGISTERS {
+                    String::from_utf8_lossy(&register(key)).into()
+                } else {
+                    format!("group {}", key - REGISTERS)
+                };
                 let what = format!("{name}: no order of the calls explains the last answer");
                 return Some(self.anomaly(what, told.map(|timed| format!("{timed:?}")).collect()));
             }
@@ -281,6 +235,14 @@ impl<'a> Life<'a> {
         let options: Vec<_> = self.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
         Anomaly { store: self.number, options: options.join(" "), what, calls }
     }
+}
+
+fn count(report: &mut Report, log: &Log) {
+    report.operations += log.operations;
+    report.gets += log.gets;
+    report.writes += log.writes;
+    report.batches += log.batches.len() as u64;
+    report.cuts += log.cuts.len() as u64;
 }
 
 /// Flushes and compacts until the clients are done; says how often.

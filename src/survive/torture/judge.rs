@@ -23,6 +23,7 @@ use crate::survive::torture::site::{Open, Site};
 use crate::survive::torture::tally::Tally;
 use crate::vfs::memory::Record;
 use serde::Serialize;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -37,6 +38,13 @@ pub struct Difference {
     pub expected: String,
     /// What the store said.
     pub said: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Difference { command, expected, said, .. } = self;
+        write!(f, "{command}\n  expected: {expected}\n  said:     {said}")
+    }
 }
 
 /// What the history came to: what was done, and the first difference.

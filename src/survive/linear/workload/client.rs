@@ -7,7 +7,6 @@ use crate::engine::range::{Direction, KeyRange};
 use crate::engine::{KvsEngine, KvsRead};
 use crate::error::Error;
 use crate::survive::linear::cuts::{Batch, Cut, version_of};
-use crate::survive::linear::workload::Report;
 use crate::survive::linear::{Call, Held, Timed};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -59,19 +58,9 @@ pub(super) struct Log {
     pub(super) batches: Vec<Batch>,
     /// What its scans and snapshots showed.
     pub(super) cuts: Vec<Cut>,
-    operations: u64,
-    gets: u64,
-    writes: u64,
-}
-
-impl Log {
-    pub(super) fn count(&self, report: &mut Report) {
-        report.operations += self.operations;
-        report.gets += self.gets;
-        report.writes += self.writes;
-        report.batches += self.batches.len() as u64;
-        report.cuts += self.cuts.len() as u64;
-    }
+    pub(super) operations: u64,
+    pub(super) gets: u64,
+    pub(super) writes: u64,
 }
 
 /// One thread on a store.

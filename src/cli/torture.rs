@@ -1,0 +1,276 @@
+//! `kvs torture`.
+
+use crate::cli::failure::{Failure, Outcome};
+use crate::cli::interrupt;
+use crate::cli::lab::{count, scratch};
+use crate::cli::progress::Progress;
+use crate::cli::session::Session;
+use crate::cli::stream::{Input, Target};
+use crate::engine::kind::EngineKind;
+use crate::survive::linear::workload::{self, MOST_CLIENTS, report};
+use crate::survive::script::file::Script;
+use crate::survive::torture::history::History;
+use crate::survive::torture::judge::{Difference, judge};
+use crate::survive::torture::site::as_usual;
+use crate::survive::torture::tally::Tally;
+use crate::survive::torture::{self, Limit, Plan, TRIES};
+use clap::Args;
+use serde::Serialize;
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Do random things to a store, with errors and crashes, and look whether it keeps its promises
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  kvs torture                                   both engines, some ten seconds
+  kvs torture -e lsm --for 10m --threads 2
+  kvs torture --ops 1M --seed 7 --save found.txt
+  kvs torture --script found.txt                what was found, once more
+  kvs torture --concurrent                      several threads on one store
+
+Histories run on a disk in memory that fails, and loses what no sync covered; each answer is held against a
+model. The first that differs is made as short as it gets, and told as a script. The same seed does the same,
+with any number of threads. With --concurrent, threads call one store with all that goes on in it, and what
+they are told must have happened in some order, one step at a time.
+
+Exit code 4 if a difference was found.")]
+pub(crate) struct Torture {
+    /// End after so many operations of each engine
+    #[arg(long, value_name = "N", value_parser = count, conflicts_with = "time")]
+    ops: Option<u64>,
+
+    /// End after so long in all, as 30s, 10m, 2h [default: 10s]
+    #[arg(long = "for", value_name = "TIME", value_parser = time)]
+    time: Option<Duration>,
+
+    /// Where the histories come from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+
+    /// Threads: histories at once; with --concurrent, clients of one store [default: 1; concurrent 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+
+    /// Write what is found to a file
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+
+    /// Do what a script says, in place of random histories
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["ops", "time", "save", "concurrent"])]
+    script: Option<PathBuf>,
+
+    /// Several threads on one store: check that it is linearizable
+    #[arg(long)]
+    concurrent: bool,
+}
+
+/// Reads `90`, `90s`, `10m`, `2h`.
+fn time(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.strip_suffix(['s', 'm', 'h']) {
+        Some(number) => (number, &text[number.len()..]),
+        None => (text, "s"),
+    };
+    let seconds = match unit {
+        "h" => 3600.0,
+        "m" => 60.0,
+        _ => 1.0,
+    };
+    let time = number.parse().ok().map(|number: f64| number * seconds);
+    let time = time.filter(|time| (0.001..=1e7).contains(time));
+    time.map(Duration::from_secs_f64).ok_or(format!("{text}: a time, as 30s, 10m, 2h"))
+}
+
+/// The longest script, in bytes.
+const MOST_BYTES: usize = 64 << 20;
+
+/// How long, when nobody says.
+const USUAL: Duration = Duration::from_secs(10);
+
+impl Torture {
+    pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
+        if !session.place.settings().is_empty() {
+            return Err(Failure::usage("torture draws the engines' options: it takes no -o"));
+        }
+        interrupt::let_it_end();
+        match (&self.script, self.concurrent) {
+            (Some(file), _) => self.replay(session, file),
+            (None, false) => self.torture(session),
+            (None, true) => self.concurrent(session),
+        }
+    }
+
+    /// The engines, one after the other.
+    fn engines(&self, session: &Session) -> Result<Vec<EngineKind>, Failure> {
+        match session.place.asked_engine() {
+            None => Ok(vec![EngineKind::Bitcask, EngineKind::Lsm]),
+            Some(EngineKind::Memory) => {
+                Err(Failure::usage("memory has no disk that could fail: torture takes bitcask or lsm"))
+            }
+            Some(kind) => Ok(vec![kind]),
+        }
+    }
+
+    /// The share of one engine.
+    fn limit(&self, engines: usize) -> Limit {
+        match self.ops {
+            Some(ops) => Limit::Operations(ops),
+            None => Limit::Time(self.time.unwrap_or(USUAL) / engines as u32),
+        }
+    }
+
+    fn torture(&self, session: &mut Session) -> Result<Outcome, Failure> {
+        let engines = self.engines(session)?;
+        let progress = Progress::words(&session.voice, "torture");
+        let mut reports = Vec::new();
+        for &kind in &engines {
+            let plan = Plan {
+                kind,
+                seed: self.seed,
+                limit: self.limit(engines.len()),
+                threads: self.threads.unwrap_or(1).into(),
+                tries: TRIES,
+            };
+            let report = torture::run(&plan, &as_usual, &mut |tally: &Tally| {
+                progress
+                    .say(format!("{kind}: {} histories, {} operations", tally.histories, tally.operations));
+                go_on()
+            });
+            interrupt::check()?;
+            reports.push(report);
+        }
+        drop(progress);
+        let found = reports.iter().filter_map(|report| report.finding.as_ref());
+        let scripts: Vec<&str> = found.map(|finding| &finding.script[..]).collect();
+        self.save(session, &scripts.join("\n"))?;
+        match session.out.is_json() {
+            true => session.out.object(&reports)?,
+            false => reports.iter().try_for_each(|report| session.out.text(report.to_string().trim_end()))?,
+        }
+        Ok(outcome(scripts.len()))
+    }
+
+    fn concurrent(&self, session: &mut Session) -> Result<Outcome, Failure> {
+        let clients: usize = self.threads.unwrap_or(4).into();
+        if clients > MOST_CLIENTS {
+            return Err(Failure::usage(format!("{clients} threads: at most {MOST_CLIENTS} on one store")));
+        }
+        let (engines, dir) = (self.engines(session)?, scratch(session)?);
+        let progress = Progress::words(&session.voice, "torture");
+        let mut reports = Vec::new();
+        for &kind in &engines {
+            let limit = self.limit(engines.len());
+            let plan = workload::Plan { kind, seed: self.seed, limit, clients, scratch: dir.path() };
+            let report = workload::run(
+                &plan,
+                &|path, options, settings| kind.open(path, options, settings),
+                &mut |report: &report::Report| {
+                    progress
+                        .say(format!("{kind}: {} stores, {} operations", report.stores, report.operations));
+                    go_on()
+                },
+            )?;
+            interrupt::check()?;
+            reports.push(report);
+        }
+        drop(progress);
+        let found: Vec<String> =
+            reports.iter().filter_map(|r| r.anomaly.as_ref()).map(ToString::to_string).collect();
+        self.save(session, &found.join("\n"))?;
+        match session.out.is_json() {
+            true => session.out.object(&reports)?,
+            false => reports.iter().try_for_each(|report| session.out.text(report.to_string().trim_end()))?,
+        }
+        Ok(outcome(found.len()))
+    }
+
+    /// Does what a script says, on each engine that it names.
+    fn replay(&self, session: &mut Session, file: &Path) -> Result<Outcome, Failure> {
+        let bytes = Input::file(file)?.read_all(MOST_BYTES)?;
+        let script = Script::read(&String::from_utf8_lossy(&bytes))
+            .map_err(|e| Failure::usage(format!("{}: {e}", file.display())))?;
+        let mut replays = Vec::new();
+        for kind in self.scripts_engines(session, &script)? {
+            let history = History { kind, settings: script.options.clone(), commands: script.commands() };
+            let (tally, difference) = judge(&history, &as_usual);
+            replays.push(Replay { engine: kind.to_string(), tally, difference });
+        }
+        let found = replays.iter().filter(|replay| replay.difference.is_some()).count();
+        match session.out.is_json() {
+            true => session.out.object(&replays)?,
+            false => replays.iter().try_for_each(|replay| session.out.text(&replay.to_string()))?,
+        }
+        Ok(outcome(found))
+    }
+
+    /// The engine that was asked for, else those that the script names, else both. A script's options are
+    /// those of its engines.
+    fn scripts_engines(&self, session: &Session, script: &Script) -> Result<Vec<EngineKind>, Failure> {
+        if session.place.asked_engine().is_some() || script.engines.is_empty() {
+            return self.engines(session);
+        }
+        let named = script.engines.iter().map(|name| name.parse::<EngineKind>());
+        let named = named.collect::<Result<Vec<_>, _>>()?;
+        match named.contains(&EngineKind::Memory) {
+            true => Err(Failure::usage("memory has no disk that could fail: name bitcask or lsm")),
+            false => Ok(named),
+        }
+    }
+
+    fn save(&self, session: &Session, text: &str) -> Result<(), Failure> {
+        let Some(file) = &self.save else { return Ok(()) };
+        if text.is_empty() {
+            session.voice.note(&format!("nothing was found: {} is not written", file.display()));
+            return Ok(());
+        }
+        let mut target = Target::create(file)?;
+        let written = target.write_all(text.as_bytes()).and_then(|()| target.finish());
+        written.map_err(|error| Failure::output(&file.display().to_string(), error))?;
+        session.voice.note(&format!("what was found is in {}", file.display()));
+        Ok(())
+    }
+}
+
+/// What a script came to on one engine.
+#[derive(Serialize)]
+struct Replay {
+    engine: String,
+    #[serde(flatten)]
+    tally: Tally,
+    difference: Option<Difference>,
+}
+
+impl std::fmt::Display for Replay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let commands = self.tally.operations;
+        match &self.difference {
+            None => write!(f, "{}: {commands} operations, all as they must be", self.engine),
+            Some(difference) => write!(f, "{}: {difference}", self.engine),
+        }
+    }
+}
+
+fn go_on() -> ControlFlow<()> {
+    if interrupt::check().is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}
+
+fn outcome(found: usize) -> Outcome {
+    if found == 0 { Outcome::Done } else { Outcome::Damaged }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::time;
+    use std::time::Duration;
+
+    #[test]
+    fn times_are_read_with_their_units() {
+        for (text, seconds) in [("90", 90), ("90s", 90), ("10m", 600), ("2h", 7200)] {
+            assert_eq!(time(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for wrong in ["", "s", "-1", "0", "1d", "99999999h", "nan"] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+    }
+}
