@@ -14,6 +14,7 @@ mod argv;
 mod batch;
 mod bench;
 mod compare;
+mod crash;
 mod encoding;
 mod exists;
 mod explain;
@@ -98,18 +99,18 @@ enum Command {
     Compare(compare::Compare),
     Advise(advise::Advise),
     Trace(trace::Trace),
+    Crash(crash::Crash),
     Torture(torture::Torture),
     Completions(manual::Completions),
     Man(manual::Man),
 }
 
 /// The headings of the help, and the commands below each.
-const HEADINGS: [(&str, &[&str]); 6] = [
+const HEADINGS: [(&str, &[&str]); 5] = [
     ("Data", &["set", "get", "exists", "rm", "scan", "batch", "import", "export", "shell"]),
     ("Store", &["stats", "compact", "flush", "sync", "options", "verify", "repair", "checkpoint", "migrate"]),
     ("Look", &["inspect", "explain", "find", "levels"]),
-    ("Lab", &["bench", "compare", "advise", "trace"]),
-    ("Survive", &["torture"]),
+    ("Lab", &["bench", "compare", "advise", "trace", "crash", "torture"]),
     ("Meta", &["completions", "man"]),
 ];
 
@@ -166,6 +167,7 @@ pub fn run(args: Vec<OsString>) -> Result<Outcome, Failure> {
             Command::Compare(verb) => verb.run(&mut session),
             Command::Advise(verb) => verb.run(&mut session),
             Command::Trace(verb) => verb.run(&mut session),
+            Command::Crash(verb) => verb.run(&mut session),
             Command::Torture(verb) => verb.run(&mut session),
             Command::Completions(verb) => verb.run(&mut session, command()),
             Command::Man(verb) => verb.run(&mut session, command()),

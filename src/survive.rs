@@ -4,6 +4,16 @@
 //! shape, and see: the command line's `kvs crash` and `kvs torture` are one call each into it, and the
 //! tests stand on the same parts.
 
+pub mod crash;
+pub mod engine;
+pub mod error;
+pub mod history;
 pub mod linear;
+pub mod lives;
+pub mod model;
+pub mod oracle;
 pub mod script;
+pub mod sites;
+pub mod step;
 pub mod torture;
+pub mod workloads;

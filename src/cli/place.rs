@@ -94,7 +94,7 @@ impl Place {
     }
 
     /// The engine that was asked for, if one was.
-    pub(crate) fn asked_engine(&self) -> Option<EngineKind> {
+    pub(crate) fn named_engine(&self) -> Option<EngineKind> {
         self.engine
     }
 

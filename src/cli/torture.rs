@@ -1,5 +1,6 @@
 //! `kvs torture`.
 
+use crate::cli::crash::duration;
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::interrupt;
 use crate::cli::lab::{count, scratch};
@@ -42,7 +43,7 @@ pub(crate) struct Torture {
     ops: Option<u64>,
 
     /// End after so long in all, as 30s, 10m, 2h [default: 10s]
-    #[arg(long = "for", value_name = "TIME", value_parser = time)]
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     time: Option<Duration>,
 
     /// Where the histories come from
@@ -66,22 +67,6 @@ pub(crate) struct Torture {
     concurrent: bool,
 }
 
-/// Reads `90`, `90s`, `10m`, `2h`.
-fn time(text: &str) -> Result<Duration, String> {
-    let (number, unit) = match text.strip_suffix(['s', 'm', 'h']) {
-        Some(number) => (number, &text[number.len()..]),
-        None => (text, "s"),
-    };
-    let seconds = match unit {
-        "h" => 3600.0,
-        "m" => 60.0,
-        _ => 1.0,
-    };
-    let time = number.parse().ok().map(|number: f64| number * seconds);
-    let time = time.filter(|time| (0.001..=1e7).contains(time));
-    time.map(Duration::from_secs_f64).ok_or(format!("{text}: a time, as 30s, 10m, 2h"))
-}
-
 /// The longest script, in bytes.
 const MOST_BYTES: usize = 64 << 20;
 
@@ -103,7 +88,7 @@ impl Torture {
 
     /// The engines, one after the other.
     fn engines(&self, session: &Session) -> Result<Vec<EngineKind>, Failure> {
-        match session.place.asked_engine() {
+        match session.place.named_engine() {
             None => Ok(vec![EngineKind::Bitcask, EngineKind::Lsm]),
             Some(EngineKind::Memory) => {
                 Err(Failure::usage("memory has no disk that could fail: torture takes bitcask or lsm"))
@@ -207,7 +192,7 @@ impl Torture {
     /// The engine that was asked for, else those that the script names, else both. A script's options are
     /// those of its engines.
     fn scripts_engines(&self, session: &Session, script: &Script) -> Result<Vec<EngineKind>, Failure> {
-        if session.place.asked_engine().is_some() || script.engines.is_empty() {
+        if session.place.named_engine().is_some() || script.engines.is_empty() {
             return self.engines(session);
         }
         let named = script.engines.iter().map(|name| name.parse::<EngineKind>());
@@ -257,20 +242,4 @@ fn go_on() -> ControlFlow<()> {
 
 fn outcome(found: usize) -> Outcome {
     if found == 0 { Outcome::Done } else { Outcome::Damaged }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::time;
-    use std::time::Duration;
-
-    #[test]
-    fn times_are_read_with_their_units() {
-        for (text, seconds) in [("90", 90), ("90s", 90), ("10m", 600), ("2h", 7200)] {
-            assert_eq!(time(text), Ok(Duration::from_secs(seconds)), "{text}");
-        }
-        for wrong in ["", "s", "-1", "0", "1d", "99999999h", "nan"] {
-            assert!(time(wrong).is_err(), "{wrong}");
-        }
-    }
 }

@@ -10,6 +10,7 @@ use kvs::engine::kind::EngineKind;
 use kvs::engine::metered::Metered;
 use kvs::engine::options::OpenOptions;
 use kvs::error::Result;
+use kvs::survive::engine::{SMALL_BITCASK, SMALL_LSM};
 use kvs::survive::script::Settings;
 use kvs::survive::script::session::Place;
 use kvs::vfs::memory::image::Image;
@@ -60,12 +61,10 @@ pub(crate) const MEMORY: Setup = PLAIN;
 
 pub(crate) const METERED: Setup = Setup { name: "metered", meter: Meter::Upper, ..PLAIN };
 
-const TINY: &[(&str, &str)] = &[("segment_bytes", "4096"), ("max_open_segments", "2")];
-
 pub(crate) const BITCASK: Setup = Setup { name: "bitcask", kind: EngineKind::Bitcask, ..PLAIN };
 
 /// Everything small, so that a short test rotates, merges, and closes files that it still reads.
-pub(crate) const BITCASK_TINY: Setup = Setup { name: "bitcask_tiny", settings: TINY, ..BITCASK };
+pub(crate) const BITCASK_TINY: Setup = Setup { name: "bitcask_tiny", settings: SMALL_BITCASK, ..BITCASK };
 
 pub(crate) const BITCASK_OS: Setup = Setup { name: "bitcask_os", disk: Disk::Os, ..BITCASK };
 
@@ -75,26 +74,11 @@ pub(crate) const LSM: Setup = Setup { name: "lsm", kind: EngineKind::Lsm, ..PLAI
 
 /// Everything small, so that a short test flushes, compacts through several levels, and closes tables
 /// that it still reads.
-pub(crate) const LSM_TINY: Setup = Setup { name: "lsm_tiny", settings: LSM_SMALL, ..LSM };
+pub(crate) const LSM_TINY: Setup = Setup { name: "lsm_tiny", settings: SMALL_LSM, ..LSM };
 
 pub(crate) const LSM_OS: Setup = Setup { name: "lsm_os", disk: Disk::Os, ..LSM };
 
 pub(crate) const LSM_OS_TINY: Setup = Setup { name: "lsm_os_tiny", disk: Disk::Os, ..LSM_TINY };
-
-/// As `LsmOptions::tiny()` has them.
-const LSM_SMALL: &[(&str, &str)] = &[
-    ("memtable_bytes", "4096"),
-    ("cache_bytes", "8192"),
-    ("block_bytes", "256"),
-    ("restart_interval", "3"),
-    ("table_bytes", "2048"),
-    ("level0_tables", "2"),
-    ("level0_slowdown", "6"),
-    ("level0_stop", "8"),
-    ("level_bytes", "8192"),
-    ("level_factor", "3"),
-    ("max_open_tables", "4"),
-];
 
 impl Setup {
     /// Whether a store of it outlives its closing.
