@@ -6,18 +6,19 @@ use crate::cli::interrupt;
 use crate::cli::lab::{count, scratch};
 use crate::cli::progress::Progress;
 use crate::cli::session::Session;
-use crate::cli::stream::{Input, Target};
+use crate::cli::stream::{read_text, write_text};
 use crate::engine::kind::EngineKind;
 use crate::survive::linear::workload::{self, MOST_CLIENTS, report};
+use crate::survive::script::Command;
 use crate::survive::script::file::Script;
 use crate::survive::torture::history::History;
 use crate::survive::torture::judge::{Difference, judge};
-use crate::survive::torture::site::as_usual;
+use crate::survive::torture::site::{Site, as_usual};
 use crate::survive::torture::tally::Tally;
 use crate::survive::torture::{self, Limit, Plan, TRIES};
+use crate::vfs::memory::Record;
 use clap::Args;
 use serde::Serialize;
-use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -66,9 +67,6 @@ pub(crate) struct Torture {
     #[arg(long)]
     concurrent: bool,
 }
-
-/// The longest script, in bytes.
-const MOST_BYTES: usize = 64 << 20;
 
 /// How long, when nobody says.
 const USUAL: Duration = Duration::from_secs(10);
@@ -130,7 +128,7 @@ impl Torture {
         let scripts: Vec<&str> = found.map(|finding| &finding.script[..]).collect();
         self.save(session, &scripts.join("\n"))?;
         match session.out.is_json() {
-            true => session.out.object(&reports)?,
+            true => reports.iter().try_for_each(|report| session.out.object(report))?,
             false => reports.iter().try_for_each(|report| session.out.text(report.to_string().trim_end()))?,
         }
         Ok(outcome(scripts.len()))
@@ -164,7 +162,7 @@ impl Torture {
             reports.iter().filter_map(|r| r.anomaly.as_ref()).map(ToString::to_string).collect();
         self.save(session, &found.join("\n"))?;
         match session.out.is_json() {
-            true => session.out.object(&reports)?,
+            true => reports.iter().try_for_each(|report| session.out.object(report))?,
             false => reports.iter().try_for_each(|report| session.out.text(report.to_string().trim_end()))?,
         }
         Ok(outcome(found.len()))
@@ -172,18 +170,18 @@ impl Torture {
 
     /// Does what a script says, on each engine that it names.
     fn replay(&self, session: &mut Session, file: &Path) -> Result<Outcome, Failure> {
-        let bytes = Input::file(file)?.read_all(MOST_BYTES)?;
-        let script = Script::read(&String::from_utf8_lossy(&bytes))
+        let script = Script::read(&read_text(file)?)
             .map_err(|e| Failure::usage(format!("{}: {e}", file.display())))?;
         let mut replays = Vec::new();
         for kind in self.scripts_engines(session, &script)? {
             let history = History { kind, settings: script.options.clone(), commands: script.commands() };
+            check_options(&history)?;
             let (tally, difference) = judge(&history, &as_usual);
             replays.push(Replay { engine: kind.to_string(), tally, difference });
         }
         let found = replays.iter().filter(|replay| replay.difference.is_some()).count();
         match session.out.is_json() {
-            true => session.out.object(&replays)?,
+            true => replays.iter().try_for_each(|replay| session.out.object(replay))?,
             false => replays.iter().try_for_each(|replay| session.out.text(&replay.to_string()))?,
         }
         Ok(outcome(found))
@@ -209,9 +207,7 @@ impl Torture {
             session.voice.note(&format!("nothing was found: {} is not written", file.display()));
             return Ok(());
         }
-        let mut target = Target::create(file)?;
-        let written = target.write_all(text.as_bytes()).and_then(|()| target.finish());
-        written.map_err(|error| Failure::output(&file.display().to_string(), error))?;
+        write_text(file, text)?;
         session.voice.note(&format!("what was found is in {}", file.display()));
         Ok(())
     }
@@ -236,10 +232,33 @@ impl std::fmt::Display for Replay {
     }
 }
 
+/// Options that a script has and its engine has not are the script's fault, and no difference.
+fn check_options(history: &History) -> Result<(), Failure> {
+    let later = history.commands.iter().filter_map(|command| match command {
+        Command::Options(settings) => Some(settings),
+        _ => None,
+    });
+    for settings in std::iter::once(&history.settings).chain(later) {
+        Site::new(history.kind, settings, Record::Off, &as_usual)?;
+    }
+    Ok(())
+}
+
 fn go_on() -> ControlFlow<()> {
     if interrupt::check().is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
 fn outcome(found: usize) -> Outcome {
     if found == 0 { Outcome::Done } else { Outcome::Damaged }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::outcome;
+    use crate::cli::failure::Outcome;
+
+    #[test]
+    fn a_difference_is_told_by_the_exit_code() {
+        assert_eq!((outcome(0), outcome(1)), (Outcome::Done, Outcome::Damaged));
+    }
 }

@@ -1,6 +1,6 @@
 //! Torture: random histories on a store whose disk fails and whose process dies, held against a model.
 //!
-//! A [`history`] is drawn from a seed: an engine, its options, and some hundred commands of the script
+//! A [`history`] is drawn from a seed ([`mod@draw`]): an engine, its options, and some hundred commands of the script
 //! language, crashes and faults of the disk among them. The [`judge`] does them on a [`site`], a disk in
 //! memory, and asks the [`model`] after each what must be there. The first answer that is not right ends
 //! it: the history is made as short as it gets ([`mod@shrink`]), and is a script that can be saved and run
@@ -9,6 +9,8 @@
 //! History number `i` of a seed is always the same, and they are counted in order, so that a number of
 //! operations gives the same report with any number of threads.
 
+mod compare;
+pub mod draw;
 pub mod history;
 pub mod judge;
 pub mod model;
@@ -18,7 +20,8 @@ pub mod site;
 pub mod tally;
 
 use crate::engine::kind::EngineKind;
-use crate::survive::torture::history::{History, draw};
+use crate::survive::torture::draw::draw;
+use crate::survive::torture::history::History;
 use crate::survive::torture::judge::{Difference, judge};
 use crate::survive::torture::report::{Finding, Report};
 use crate::survive::torture::shrink::shrink;

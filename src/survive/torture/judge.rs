@@ -10,22 +10,22 @@
 //! - A checkpoint that was made can be opened and is equal to the store at that moment, now and after
 //!   every power cut.
 
-use crate::engine::KvsRead;
 use crate::engine::kind::EngineKind;
 use crate::engine::range::KeyRange;
 use crate::error::{Error, Result};
-use crate::survive::script::bytes::show;
 use crate::survive::script::session::{Answer, Pair, Place, Session};
 use crate::survive::script::{Ack, Command, Crash, Look, Move, Settings};
+use crate::survive::torture::compare::{
+    Wrong, all_same, contents, is_same, panic_text, same, told, told_map, told_pair, unexpected, wrong,
+};
 use crate::survive::torture::history::History;
-use crate::survive::torture::model::{Entry, Fate, Map, Model, scan, walk};
+use crate::survive::torture::model::{Fate, Map, Model, scan, walk};
 use crate::survive::torture::site::{Open, Site};
 use crate::survive::torture::tally::Tally;
 use crate::vfs::memory::Record;
 use serde::Serialize;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 /// Where a store and the model part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -82,23 +82,6 @@ fn finale() -> Vec<Command> {
     let again = [Command::Reopen, Command::Compact(KeyRange::all()), Command::Reopen];
     let all = [Command::Heal].into_iter().chain(everything.clone()).chain(again).chain(everything);
     all.collect()
-}
-
-/// What the model says, and what the store said.
-type Wrong = (String, String);
-
-fn wrong(expected: impl Into<String>, said: impl Into<String>) -> Wrong {
-    (expected.into(), said.into())
-}
-
-fn unexpected(error: &Error) -> Wrong {
-    wrong("no error, for the disk has not failed", format!("error: {error}"))
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_string());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    format!("panicked: {}", text.unwrap_or_default())
 }
 
 struct Judge<'a> {
@@ -400,58 +383,4 @@ fn is_durable(settings: &Settings) -> bool {
 /// An error is right if the disk failed in that call.
 fn allow(error: &Error, faults: u64) -> std::result::Result<(), Wrong> {
     if faults > 0 { Ok(()) } else { Err(unexpected(error)) }
-}
-
-fn contents(read: &(impl KvsRead + ?Sized)) -> Result<Map> {
-    let mut map = Map::new();
-    for pair in read.scan(KeyRange::all())? {
-        let (key, value) = pair?;
-        map.insert(key.into_vec(), Arc::from(&value[..]));
-    }
-    Ok(map)
-}
-
-fn same(expected: Option<&Arc<[u8]>>, said: Option<&[u8]>) -> std::result::Result<(), Wrong> {
-    if expected.map(|value| &value[..]) == said {
-        return Ok(());
-    }
-    let told = |value: Option<&[u8]>| value.map_or("not there".into(), show);
-    Err(wrong(told(expected.map(|value| &value[..])), told(said)))
-}
-
-fn all_same<'m>(
-    mut expected: impl Iterator<Item = Entry<'m>>,
-    said: &[Pair],
-) -> std::result::Result<(), Wrong> {
-    for pair in said {
-        let entry = expected.next();
-        if !is_same(Some(pair), entry) {
-            return Err(wrong(told(entry), told_pair(Some(pair))));
-        }
-    }
-    match expected.next() {
-        None => Ok(()),
-        Some(entry) => Err(wrong(told(Some(entry)), "the end")),
-    }
-}
-
-fn is_same(pair: Option<&Pair>, entry: Option<Entry<'_>>) -> bool {
-    match (pair, entry) {
-        (None, None) => true,
-        (Some((key, value)), Some((other, expected))) => key[..] == other[..] && value[..] == expected[..],
-        _ => false,
-    }
-}
-
-fn told(entry: Option<Entry<'_>>) -> String {
-    entry.map_or("nowhere".into(), |(key, value)| format!("{} = {}", show(key), show(value)))
-}
-
-fn told_pair(pair: Option<&Pair>) -> String {
-    pair.map_or("nowhere".into(), |(key, value)| format!("{} = {}", show(key), show(value)))
-}
-
-fn told_map(map: &Map) -> String {
-    let pairs: Vec<_> = map.iter().map(|entry| told(Some(entry))).collect();
-    if pairs.is_empty() { "nothing".into() } else { pairs.join(", ") }
 }

@@ -203,7 +203,8 @@ mod tests {
     use super::shrink;
     use crate::engine::kind::EngineKind;
     use crate::survive::script::{Command, Step};
-    use crate::survive::torture::history::{History, draw};
+    use crate::survive::torture::draw::draw;
+    use crate::survive::torture::history::History;
     use std::cell::Cell;
 
     /// A batch that sets a long value and removes another key, behind a flush.
