@@ -175,7 +175,7 @@ impl<'a> Life<'a> {
 
     /// One round, and its judgement.
     fn round(&mut self, report: &mut Report, seed: u64) -> Option<Anomaly> {
-        let Some(store) = self.store.clone() else { return None };
+        let store = self.store.clone()?;
         let before: Vec<u64> = self.clients.iter().map(|client| client.version).collect();
         let (clock, is_over) = (&self.clock, &AtomicBool::new(false));
         let clients = &mut self.clients;

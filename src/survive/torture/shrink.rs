@@ -131,7 +131,7 @@ fn simpler(command: &Command) -> Vec<Command> {
 /// Values that are shorter.
 fn shorter(value: &[u8]) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
-    let lens = [0, 1, value.len() / 2 & !1, value.len().saturating_sub(2)];
+    let lens = [0, 1, (value.len() / 2) & !1, value.len().saturating_sub(2)];
     for len in lens {
         if len < value.len() && all.last().is_none_or(|last: &Vec<u8>| last.len() < len) {
             all.push(value[..len].to_vec());
