@@ -17,7 +17,7 @@
 //! `a..=b`, and `a<..b` without its start.
 //!
 //! Whoever finds a history that goes wrong writes it down in these words, so that a failure becomes a
-//! script, and a script a test. Four rooms: [`bytes`] and [`show`] write, [`read`] and [`file`] read,
+//! script, and a script a test. Four rooms: [`bytes`] and [`show`] write, [`read`] and [`mod@file`] read,
 //! [`session`] does what a command says.
 
 pub mod bytes;

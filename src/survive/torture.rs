@@ -1,7 +1,7 @@
 //! Torture: random histories on a store whose disk fails and whose process dies, held against a model.
 //!
 //! A [`history`] is drawn from a seed ([`mod@draw`]): an engine, its options, and some hundred commands of the script
-//! language, crashes and faults of the disk among them. The [`judge`] does them on a [`site`], a disk in
+//! language, crashes and faults of the disk among them. The [`mod@judge`] does them on a [`site`], a disk in
 //! memory, and asks the [`model`] after each what must be there. The first answer that is not right ends
 //! it: the history is made as short as it gets ([`mod@shrink`]), and is a script that can be saved and run
 //! again.
@@ -57,7 +57,7 @@ pub struct Plan {
     pub tries: u64,
 }
 
-/// Attempts that are enough for histories as [`draw`] makes them.
+/// Attempts that are enough for histories as [`draw()`] makes them.
 pub const TRIES: u64 = 3000;
 
 /// Runs histories of one engine until the limit or the first difference. `watch` is told now and then how
