@@ -1,0 +1,96 @@
+//! What runs came to: a row of a table, and a file for programs.
+
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// What one run came to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Figure {
+    pub(super) name: String,
+    pub(super) executions: u64,
+    pub(super) seconds: f64,
+    /// Edges of the program that were reached.
+    pub(super) edges: u64,
+    /// Inputs that each reach something of their own.
+    pub(super) corpus: u64,
+    pub(super) findings: u64,
+}
+
+/// The head of the table.
+pub(super) const HEAD: &str = "\
+| target | executions | executions/s | edges | corpus | findings |
+|---|---|---|---|---|---|";
+
+impl Figure {
+    /// Takes in a line that libFuzzer prints.
+    pub(super) fn read(&mut self, line: &str) {
+        if let Some(count) = line.strip_prefix("stat::number_of_executed_units:") {
+            self.executions = count.trim().parse().unwrap_or(self.executions);
+        }
+        let Some((count, rest)) = line.strip_prefix('#').and_then(|line| line.split_once('\t')) else { return };
+        self.executions = count.parse().unwrap_or(self.executions);
+        let mut words = rest.split_whitespace();
+        while let Some(word) = words.next() {
+            let mut number = || words.next()?.split('/').next()?.parse().ok();
+            match word {
+                "cov:" => self.edges = number().unwrap_or(self.edges),
+                "corp:" => self.corpus = number().unwrap_or(self.corpus),
+                _ => {}
+            }
+        }
+    }
+
+    /// As a row.
+    pub(super) fn row(&self) -> String {
+        let Figure { name, executions, seconds, edges, corpus, findings } = self;
+        let rate = (*executions as f64 / seconds.max(0.001)) as u64;
+        let [executions, rate] = [*executions, rate].map(grouped);
+        format!("| `{name}` | {executions} | {rate} | {edges} | {corpus} | {findings} |")
+    }
+
+    fn json(&self) -> Value {
+        let seconds = (self.seconds * 10.0).round() / 10.0;
+        json!({
+            "name": self.name, "executions": self.executions, "seconds": seconds,
+            "edges": self.edges, "corpus": self.corpus, "findings": self.findings,
+        })
+    }
+}
+
+/// With a comma between thousands.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// All runs so far, and the file that they are written to after each.
+#[derive(Debug)]
+pub(super) struct Figures {
+    path: Option<PathBuf>,
+    all: Vec<Figure>,
+}
+
+impl Figures {
+    pub(super) fn of(path: Option<PathBuf>) -> Figures {
+        Figures { path, all: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, figure: Figure) -> Result<(), String> {
+        self.all.push(figure);
+        let Some(path) = &self.path else { return Ok(()) };
+        let targets: Vec<Value> = self.all.iter().map(Figure::json).collect();
+        let text = format!("{:#}\n", json!({ "targets": targets }));
+        std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    pub(super) fn findings(&self) -> u64 {
+        self.all.iter().map(|figure| figure.findings).sum()
+    }
+}
