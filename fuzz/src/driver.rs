@@ -1,24 +1,22 @@
 //! Runs targets, each in a process of its own, and tells in a table what came of it.
 
 mod arguments;
+mod build;
 mod child;
 mod corpora;
 mod figures;
 
-use crate::libfuzzer;
 use crate::targets::{ALL, Target, replay};
 use arguments::{Arguments, Mode};
 use figures::Figures;
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-/// What is asked for by words; returns what the process exits with: 1 if something was found.
-pub(crate) fn run(words: &[String]) -> Result<u8, String> {
-    if let Some((name, own)) = words.split_first()
-        && let Some(name) = name.strip_prefix(libfuzzer::CHILD)
-    {
-        return Ok(libfuzzer::fuzz(named(name)?, own) as u8);
-    }
+/// Does what is asked for by words; returns what the process should exit with: 1 if something was found.
+///
+/// # Errors
+/// What keeps it from running, in words.
+pub fn run(words: &[String]) -> Result<u8, String> {
     let arguments = Arguments::read(words)?;
     match arguments.mode {
         Mode::List => {
@@ -26,7 +24,7 @@ pub(crate) fn run(words: &[String]) -> Result<u8, String> {
             Ok(0)
         }
         Mode::Seed => corpora::seed(&arguments.targets).map(|()| 0),
-        Mode::Shrink => corpora::shrink(&arguments.targets).map(|()| 0),
+        Mode::Shrink => corpora::shrink(&arguments.targets, &build::programs()?).map(|()| 0),
         Mode::Replay => {
             for target in &arguments.targets {
                 let kept = replay::replay(target, &corpora::all(), arguments.runs);
@@ -34,7 +32,7 @@ pub(crate) fn run(words: &[String]) -> Result<u8, String> {
             }
             Ok(0)
         }
-        Mode::Again => child::again(arguments.targets[0], &arguments.files),
+        Mode::Again => child::again(arguments.targets[0], &build::programs()?, &arguments.files),
         Mode::Fuzz => fuzz(&arguments),
     }
 }
@@ -44,16 +42,14 @@ fn named(name: &str) -> Result<&'static Target, String> {
 }
 
 fn fuzz(arguments: &Arguments) -> Result<u8, String> {
-    if !libfuzzer::IS_INSTRUMENTED {
-        return Err("built without coverage, so that the fuzzer would be blind: run it from the folder fuzz/".into());
-    }
+    let programs = build::programs()?;
     let waiting = Mutex::new(arguments.targets.iter().copied().collect::<VecDeque<_>>());
     let figures = Mutex::new(Figures::of(arguments.json.clone()));
     let next = || waiting.lock().ok()?.pop_front();
     println!("{}", figures::HEAD);
     let work = || -> Result<(), String> {
         while let Some(target) = next() {
-            let figure = child::fuzz(target, arguments)?;
+            let figure = child::fuzz(target, &programs, arguments)?;
             println!("{}", figure.row());
             figures.lock().map_err(|_| "a worker died")?.add(figure)?;
         }
@@ -63,6 +59,9 @@ fn fuzz(arguments: &Arguments) -> Result<u8, String> {
         let workers: Vec<_> = (0..arguments.jobs).map(|_| scope.spawn(work)).collect();
         workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a worker died".to_string())?)
     })?;
-    let found = figures.lock().map_err(|_| "a worker died")?.findings();
-    Ok(u8::from(found > 0))
+    let figures = figures.into_inner().map_err(|_| "a worker died")?;
+    if let Some(page) = &arguments.notes {
+        figures.note(page)?;
+    }
+    Ok(u8::from(figures.findings() > 0))
 }

@@ -31,22 +31,11 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// Whether this program was built so that libFuzzer sees which edges are reached.
-pub(crate) const IS_INSTRUMENTED: bool = cfg!(fuzzing);
-
-/// What this program is started with to be libFuzzer for one target; its name follows.
-pub(crate) const CHILD: &str = "--child=";
-
-/// Fuzzes a target with libFuzzer's own arguments: options as `-runs=1000`, folders of inputs, or files to
-/// run once. Returns what the process should exit with; mostly libFuzzer ends the process itself.
-pub(crate) fn fuzz(target: &'static Target, arguments: &[String]) -> i32 {
+/// Fuzzes a target with libFuzzer's own arguments, those of this process: options as `-runs=1000`, folders of
+/// inputs, or files to run once. Returns what the process should exit with; mostly libFuzzer ends it itself.
+pub(crate) fn fuzz(target: &'static Target) -> i32 {
     TARGET.get_or_init(|| target);
-    // A merge starts this program again, with these words: the path of the program first, and then what
-    // libFuzzer passes over, for it begins with two dashes.
-    let program = std::env::args().next().unwrap_or_default();
-    let head = [program, format!("{CHILD}{}", target.name)];
-    let words = head.iter().chain(arguments).map(String::as_str);
-    let words: Vec<CString> = words.filter_map(|word| CString::new(word).ok()).collect();
+    let words: Vec<CString> = std::env::args().filter_map(|word| CString::new(word).ok()).collect();
     let mut pointers: Vec<*mut c_char> = words.iter().map(|word| word.as_ptr().cast_mut()).collect();
     let mut count = pointers.len() as c_int;
     pointers.push(std::ptr::null_mut());

@@ -30,10 +30,12 @@ pub(super) struct Arguments {
     pub(super) jobs: usize,
     /// Where the figures go.
     pub(super) json: Option<PathBuf>,
+    /// The page that gets the table.
+    pub(super) notes: Option<PathBuf>,
 }
 
 pub(super) const USAGE: &str = "\
-kvs-fuzz TARGET...|all [--runs N] [--seconds N] [--jobs 1|2] [--json FILE]
+kvs-fuzz TARGET...|all [--runs N] [--seconds N] [--jobs 1|2] [--json FILE] [--notes PAGE]
 kvs-fuzz TARGET FILE...
 kvs-fuzz --list | --seed [TARGET...] | --shrink [TARGET...] | --replay [TARGET...] [--runs N]";
 
@@ -47,6 +49,7 @@ impl Arguments {
             seconds: 0,
             jobs: 1,
             json: None,
+            notes: None,
         };
         let mut words = words.iter();
         while let Some(word) = words.next() {
@@ -60,7 +63,8 @@ impl Arguments {
                 "--seconds" => arguments.seconds = number(value()?)?,
                 "--jobs" => arguments.jobs = number(value()?)?.clamp(1, 2) as usize,
                 "--json" => arguments.json = Some(value()?.into()),
-                "all" => arguments.targets.extend(ALL),
+                "--notes" => arguments.notes = Some(value()?.into()),
+                "all" => arguments.targets.extend_from_slice(ALL),
                 word if word.starts_with('-') => return Err(format!("{word}: not known\n{USAGE}")),
                 word if arguments.targets.len() == 1 && PathBuf::from(word).is_file() => {
                     arguments.mode = Mode::Again;
@@ -74,7 +78,9 @@ impl Arguments {
 
     fn complete(mut self) -> Result<Arguments, String> {
         match self.mode {
-            Mode::Seed | Mode::Shrink | Mode::Replay if self.targets.is_empty() => self.targets.extend(ALL),
+            Mode::Seed | Mode::Shrink | Mode::Replay if self.targets.is_empty() => {
+                self.targets.extend_from_slice(ALL)
+            }
             Mode::Fuzz if self.targets.is_empty() => return Err(USAGE.into()),
             Mode::Fuzz if self.runs == 0 && self.seconds == 0 => self.seconds = 60,
             _ => {}

@@ -1,34 +1,26 @@
 //! One target in a process of its own: libFuzzer ends the process when it is done, and a finding does too.
 
 use super::arguments::Arguments;
+use super::build::Programs;
 use super::corpora;
 use super::figures::Figure;
-use crate::libfuzzer;
 use crate::targets::Target;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Instant;
 
-/// This program again, as libFuzzer for one target.
-pub(super) fn command(target: &Target) -> Result<Command, String> {
-    let own = std::env::current_exe().map_err(|error| error.to_string())?;
-    let mut command = Command::new(own);
-    command.arg(format!("{}{}", libfuzzer::CHILD, target.name));
-    Ok(command)
-}
-
 /// Gives a target some inputs, once each; returns what the process exits with.
-pub(super) fn again(target: &Target, files: &[PathBuf]) -> Result<u8, String> {
-    let status = command(target)?.args(files).status().map_err(|error| error.to_string())?;
+pub(super) fn again(target: &Target, programs: &Programs, files: &[PathBuf]) -> Result<u8, String> {
+    let status = programs.of(target).args(files).status().map_err(|error| error.to_string())?;
     Ok(u8::from(!status.success()))
 }
 
 /// Fuzzes a target for as long as it is asked to, from its corpus and what earlier runs have found.
-pub(super) fn fuzz(target: &Target, arguments: &Arguments) -> Result<Figure, String> {
+pub(super) fn fuzz(target: &Target, programs: &Programs, arguments: &Arguments) -> Result<Figure, String> {
     let [work, findings] = [corpora::work(target)?, corpora::findings(target)?];
     let before = corpora::count(&findings);
-    let mut command = command(target)?;
+    let mut command = programs.of(target);
     command.args([
         format!("-max_len={}", target.max_len),
         format!("-artifact_prefix={}/", findings.display()),
@@ -63,6 +55,9 @@ pub(super) fn fuzz(target: &Target, arguments: &Arguments) -> Result<Figure, Str
     if !status.success() {
         eprintln!("{}: stopped\n{}", target.name, last[last.len().saturating_sub(40)..].join("\n"));
         figure.findings = figure.findings.max(1);
+    }
+    if figure.edges == 0 {
+        return Err(format!("{}: no edges are seen, so that the fuzzer is blind", target.name));
     }
     Ok(figure)
 }

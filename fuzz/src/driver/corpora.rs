@@ -1,7 +1,7 @@
 //! Folders of inputs: `corpus/TARGET`, which is kept with the source; `work/TARGET`, which a run leaves and the
 //! next one begins with; `findings/TARGET`, inputs that broke something.
 
-use super::child;
+use super::build::Programs;
 use crate::targets::{Target, replay};
 use std::path::{Path, PathBuf};
 
@@ -55,10 +55,10 @@ pub(super) fn seed(targets: &[&Target]) -> Result<(), String> {
 
 /// Makes the corpora of targets anew, with the smallest inputs of them and of what runs have come to that
 /// reach all that those reach. Inputs that were kept for a story (`story-…`) stay.
-pub(super) fn shrink(targets: &[&Target]) -> Result<(), String> {
+pub(super) fn shrink(targets: &[&Target], programs: &Programs) -> Result<(), String> {
     for target in targets {
         let (work, new) = (work(target)?, made(folder("new", target))?);
-        let mut merge = child::command(target)?;
+        let mut merge = programs.of(target);
         let limit = format!("-max_len={}", target.max_len);
         merge.args(["-merge=1", &limit]).args([&new, &kept(target), &work]);
         let out = merge.output().map_err(|error| error.to_string())?;

@@ -1,7 +1,8 @@
 //! What runs came to: a row of a table, and a file for programs.
 
+use crate::targets::ALL;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What one run came to.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +28,9 @@ impl Figure {
         if let Some(count) = line.strip_prefix("stat::number_of_executed_units:") {
             self.executions = count.trim().parse().unwrap_or(self.executions);
         }
-        let Some((count, rest)) = line.strip_prefix('#').and_then(|line| line.split_once('\t')) else { return };
+        let Some((count, rest)) = line.strip_prefix('#').and_then(|line| line.split_once('\t')) else {
+            return;
+        };
         self.executions = count.parse().unwrap_or(self.executions);
         let mut words = rest.split_whitespace();
         while let Some(word) = words.next() {
@@ -70,6 +73,10 @@ fn grouped(number: u64) -> String {
     out
 }
 
+/// What stands around the table in a page.
+const BEGIN: &str = "<!-- fuzzing -->";
+const END: &str = "<!-- /fuzzing -->";
+
 /// All runs so far, and the file that they are written to after each.
 #[derive(Debug)]
 pub(super) struct Figures {
@@ -84,10 +91,22 @@ impl Figures {
 
     pub(super) fn add(&mut self, figure: Figure) -> Result<(), String> {
         self.all.push(figure);
+        self.all.sort_by_key(|figure| ALL.iter().position(|target| target.name == figure.name));
         let Some(path) = &self.path else { return Ok(()) };
         let targets: Vec<Value> = self.all.iter().map(Figure::json).collect();
         let text = format!("{:#}\n", json!({ "targets": targets }));
         std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// Puts the table of all runs into a page, between the marks that it has for that.
+    pub(super) fn note(&self, page: &Path) -> Result<(), String> {
+        let failed = |error: std::io::Error| format!("{}: {error}", page.display());
+        let text = std::fs::read_to_string(page).map_err(failed)?;
+        let parts = text.split_once(BEGIN).and_then(|(head, rest)| Some((head, rest.split_once(END)?.1)));
+        let (head, tail) = parts.ok_or_else(|| format!("{}: no {BEGIN} and {END}", page.display()))?;
+        let rows: Vec<String> = self.all.iter().map(Figure::row).collect();
+        let text = format!("{head}{BEGIN}\n{HEAD}\n{}\n{END}{tail}", rows.join("\n"));
+        std::fs::write(page, text).map_err(failed)
     }
 
     pub(super) fn findings(&self) -> u64 {

@@ -1,5 +1,6 @@
 //! A block of a table: taken apart, searched, and held against a walk over all of its entries.
 
+use super::disk::Pairs;
 use super::input::Input;
 use kvs::engine::lsm::comparator::Order;
 use kvs::engine::lsm::key::{self, Kind, internal, seek_trailer, trailer};
@@ -26,7 +27,10 @@ pub(crate) fn run(data: &[u8]) {
     let entries = walk(&block).filter(|entries| is_sorted(entries, &order) && restarts_fit(&block, entries));
     for (_, key, _) in entries.iter().flatten().take(3) {
         let (user_key, trailer) = key::split(key);
-        targets.extend([(user_key.to_vec(), trailer), (user_key.to_vec(), seek_trailer(key::seqno(trailer) / 2))]);
+        targets.extend([
+            (user_key.to_vec(), trailer),
+            (user_key.to_vec(), seek_trailer(key::seqno(trailer) / 2)),
+        ]);
     }
     for (user_key, trailer) in &targets {
         let target = Target { user_key, trailer: *trailer };
@@ -101,7 +105,7 @@ fn restarts_fit(block: &Block<'_>, entries: &Entries) -> bool {
 /// `interval:u8 entry*`, of an entry `shared:u8 suffix:bytes seqno and kind:u8 value:bytes`; put in order.
 fn build(input: &mut Input<'_>, order: &Order) -> Vec<u8> {
     let interval = input.below(8) + 1;
-    let (mut keys, mut last): (Vec<(Vec<u8>, Vec<u8>)>, Vec<u8>) = (Vec::new(), Vec::new());
+    let (mut keys, mut last) = (Pairs::new(), Vec::new());
     while !input.is_empty() && keys.len() < 24 {
         last.truncate(input.below(32));
         last.extend_from_slice(input.bytes());
@@ -128,7 +132,8 @@ fn rebuild(entries: &Entries, interval: usize) {
     }
     let _ = builder.finish(&mut out);
     let again = Block::new(&out).and_then(|block| walk(&block));
-    let parts = |entries: &Entries| -> Vec<_> { entries.iter().map(|(_, k, v)| (k.clone(), v.clone())).collect() };
+    let parts =
+        |entries: &Entries| -> Vec<_> { entries.iter().map(|(_, k, v)| (k.clone(), v.clone())).collect() };
     assert!(entries.is_empty() || again.as_ref().map(parts) == Some(parts(entries)));
 }
 

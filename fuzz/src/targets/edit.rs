@@ -66,7 +66,11 @@ pub(crate) fn trees() -> Vec<Edit<LiveFile>> {
     let begin = vec![LiveFile::store("bytewise", 0), (1, wal(WalState::Active { durable: 0 }))];
     vec![
         Edit { next_number: 2, add: begin, remove: vec![] },
-        Edit { next_number: 3, add: vec![(1, wal(sealed)), (2, wal(WalState::Active { durable: 32 }))], remove: vec![] },
+        Edit {
+            next_number: 3,
+            add: vec![(1, wal(sealed)), (2, wal(WalState::Active { durable: 32 }))],
+            remove: vec![],
+        },
         Edit { next_number: 4, add: vec![(3, table), LiveFile::store("bytewise", 9)], remove: vec![1] },
     ]
 }

@@ -58,7 +58,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let parts = [Part::Full, Part::First, Part::Middle, Part::Last];
     let mut seeds = Vec::new();
     for (i, part) in parts.into_iter().enumerate() {
-        for (kind, synced, payload) in [(1, None, &b"payload"[..]), (CLOSE, Some(300), b""), (2, Some(0), &[7; 200])]
+        for (kind, synced, payload) in
+            [(1, None, &b"payload"[..]), (CLOSE, Some(300), b""), (2, Some(0), &[7; 200])]
         {
             let mut seed = vec![i as u8, 32, 0];
             frame::encode(&mut seed, HEADER.salt(), 32, (kind, part), synced, &[payload]);

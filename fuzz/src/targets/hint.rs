@@ -68,7 +68,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             seeds.push([&[choice], &file[HEADER_LEN as usize + 12..]].concat());
         }
         let key = vec![b'k'; usize::from(i) * 3];
-        let entry = HintEntry { key: &key, offset: 32 + 40 * u32::from(i), len: 40, is_tombstone: i % 3 == 2 };
+        let entry =
+            HintEntry { key: &key, offset: 32 + 40 * u32::from(i), len: 40, is_tombstone: i % 3 == 2 };
         builder.add(usize::from(i) * 7 % SHARDS, entry);
     }
     seeds

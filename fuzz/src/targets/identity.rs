@@ -22,7 +22,9 @@ pub(crate) fn run(data: &[u8]) {
             assert_eq!(load(&again).expect("it was just written"), Some(identity));
         }
         Ok(None) => unreachable!("the file is there"),
-        Err(error) => assert!(matches!(error, Error::Corruption { .. } | Error::UnknownFormat { .. }), "{error}"),
+        Err(error) => {
+            assert!(matches!(error, Error::Corruption { .. } | Error::UnknownFormat { .. }), "{error}")
+        }
     }
 }
 

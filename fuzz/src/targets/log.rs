@@ -75,11 +75,8 @@ fn check(found: &Found, bytes: &[u8]) {
 
 /// A log with all that logs hold.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    let groups: [&[(u8, Part)]; 3] = [
-        &[(1, Part::Full)],
-        &[(1, Part::First), (2, Part::Middle), (1, Part::Last)],
-        &[(CLOSE, Part::Full)],
-    ];
+    let groups: [&[(u8, Part)]; 3] =
+        [&[(1, Part::Full)], &[(1, Part::First), (2, Part::Middle), (1, Part::Last)], &[(CLOSE, Part::Full)]];
     let mut log = HEADER.encode().to_vec();
     let mut seeds = Vec::new();
     for (i, group) in groups.iter().cycle().take(7).enumerate() {

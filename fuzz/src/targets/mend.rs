@@ -85,7 +85,8 @@ fn entries(bytes: &[u8], end: usize, index: Handle) -> Vec<[Handle; 2]> {
     let read = |i| {
         let entry = block.entry(block.restart(i)?)?;
         let mut reader = Reader::new(block.value(&entry)?);
-        let mut handle = || Handle { offset: reader.varint().unwrap_or(0), len: reader.varint().unwrap_or(0) };
+        let mut handle =
+            || Handle { offset: reader.varint().unwrap_or(0), len: reader.varint().unwrap_or(0) };
         Some([handle(), handle()])
     };
     (0..block.restarts()).map_while(read).collect()

@@ -6,8 +6,8 @@
 
 mod batch;
 mod block;
-mod compress;
 pub(crate) mod cap;
+mod compress;
 mod disk;
 mod edit;
 mod filter;
@@ -20,9 +20,9 @@ mod inspect;
 mod log;
 mod manifest;
 mod mend;
-mod properties;
 mod ops;
 mod power;
+mod properties;
 mod range;
 pub(crate) mod replay;
 mod segment;
@@ -63,36 +63,45 @@ const fn decoder(name: &'static str, body: fn(&[u8]), seeds: fn() -> Vec<Vec<u8>
     Target { name, body, seeds, max_len: 1024, room: 64 << 10, cost: 1 }
 }
 
-/// Every target.
-pub(crate) const ALL: &[Target] = &[
-    decoder("frame", frame::run, frame::seeds),
-    Target { cost: 4, ..decoder("log", log::run, log::seeds) },
-    Target { room: SERDE, ..decoder("edit", edit::run, edit::seeds) },
-    Target { room: SERDE, cost: 8, max_len: 2048, ..decoder("manifest", manifest::run, manifest::seeds) },
-    decoder("identity", identity::run, identity::seeds),
-    decoder("batch", batch::run, batch::seeds),
-    decoder("wal_batch", batch::logged, batch::logged_seeds),
-    Target { cost: 4, ..decoder("wal", wal::run, wal::seeds) },
-    Target { cost: 4, ..decoder("segment", segment::run, segment::seeds) },
-    Target { cost: 8, ..decoder("hint", hint::run, hint::seeds) },
-    Target { room: SERDE, ..decoder("properties", properties::run, properties::seeds) },
-    decoder("block", block::run, block::seeds),
-    decoder("index", index::run, index::seeds),
-    decoder("filter", filter::run, filter::seeds),
-    Target { room: 512 << 10, ..decoder("compress", compress::run, compress::seeds) },
-    Target { room: BUFFER, cost: 20, max_len: 8192, ..decoder("table", table::run, table::seeds) },
-    decoder("trace", trace::run, trace::seeds),
-    Target { max_len: 64, ..decoder("text", text::run, text::seeds) },
-    decoder("range", range::run, range::seeds),
-    Target { room: BUFFER, cost: 100, max_len: 2048, ..decoder("inspect", inspect::run, inspect::seeds) },
-    Target { room: BUFFER, cost: 200, max_len: 2048, ..decoder("store", store::run, store::seeds) },
-    Target { room: 64 << 20, cost: 400, max_len: 512, ..decoder("ops", ops::run, ops::seeds) },
-];
+macro_rules! targets {
+    ($($name:ident = $target:expr;)*) => {
+        $(pub(crate) static $name: Target = $target;)*
+
+        /// Every target.
+        pub(crate) static ALL: &[&Target] = &[$(&$name),*];
+    };
+}
+
+// Each stands for itself, so that the program that fuzzes one of them has the code of no other in it.
+targets! {
+    FRAME = decoder("frame", frame::run, frame::seeds);
+    LOG = Target { cost: 4, ..decoder("log", log::run, log::seeds) };
+    EDIT = Target { room: SERDE, ..decoder("edit", edit::run, edit::seeds) };
+    MANIFEST = Target { room: SERDE, cost: 8, max_len: 2048, ..decoder("manifest", manifest::run, manifest::seeds) };
+    IDENTITY = decoder("identity", identity::run, identity::seeds);
+    BATCH = decoder("batch", batch::run, batch::seeds);
+    WAL_BATCH = decoder("wal_batch", batch::logged, batch::logged_seeds);
+    WAL = Target { cost: 4, ..decoder("wal", wal::run, wal::seeds) };
+    SEGMENT = Target { cost: 4, ..decoder("segment", segment::run, segment::seeds) };
+    HINT = Target { cost: 8, ..decoder("hint", hint::run, hint::seeds) };
+    PROPERTIES = Target { room: SERDE, ..decoder("properties", properties::run, properties::seeds) };
+    BLOCK = decoder("block", block::run, block::seeds);
+    INDEX = decoder("index", index::run, index::seeds);
+    FILTER = decoder("filter", filter::run, filter::seeds);
+    COMPRESS = Target { room: 512 << 10, ..decoder("compress", compress::run, compress::seeds) };
+    TABLE = Target { room: BUFFER, cost: 20, max_len: 8192, ..decoder("table", table::run, table::seeds) };
+    TRACE = decoder("trace", trace::run, trace::seeds);
+    TEXT = Target { max_len: 64, ..decoder("text", text::run, text::seeds) };
+    RANGE = decoder("range", range::run, range::seeds);
+    INSPECT = Target { room: BUFFER, cost: 100, max_len: 2048, ..decoder("inspect", inspect::run, inspect::seeds) };
+    STORE = Target { room: BUFFER, cost: 200, max_len: 2048, ..decoder("store", store::run, store::seeds) };
+    OPS = Target { room: 64 << 20, cost: 400, max_len: 512, ..decoder("ops", ops::run, ops::seeds) };
+}
 
 impl Target {
     /// The target of this name.
     pub(crate) fn named(name: &str) -> Option<&'static Target> {
-        ALL.iter().find(|target| target.name == name)
+        ALL.iter().copied().find(|target| target.name == name)
     }
 
     /// Gives it an input. A request for too much memory ends the process.

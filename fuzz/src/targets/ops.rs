@@ -213,8 +213,12 @@ impl Life {
         let range = range(input);
         let store = self.store.clone().expect("it is open");
         let mut cursor = store.cursor(range.clone())?;
-        let held: Vec<(Vec<u8>, Rc<[u8]>)> =
-            self.now.iter().filter(|(key, _)| range.contains(key)).map(|(k, v)| (k.clone(), v.clone())).collect();
+        let held: Vec<(Vec<u8>, Rc<[u8]>)> = self
+            .now
+            .iter()
+            .filter(|(key, _)| range.contains(key))
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
         // Where the cursor should stand; behind the last pair: nowhere.
         let mut at = held.len();
         for _ in 0..input.below(24) {
@@ -277,7 +281,9 @@ impl Life {
         self.disk = SimDisk::from_image(&image, Record::On);
         let store = stores::open(self.kind, &self.disk, Path::new(DB), Access::Write, self.schedule)?;
         let found = disk::pairs(&*store, KeyRange::all())?;
-        let is_it = |state: &Model| state.iter().map(|(k, v)| (&k[..], &v[..])).eq(found.iter().map(|(k, v)| (&k[..], &v[..])));
+        let is_it = |state: &Model| {
+            state.iter().map(|(k, v)| (&k[..], &v[..])).eq(found.iter().map(|(k, v)| (&k[..], &v[..])))
+        };
         let state = self.states.iter().rev().find(|state| is_it(state)).cloned();
         self.now = state.unwrap_or_else(|| {
             panic!("{}: a power cut left no prefix: {found:?}, of {:?}", self.kind, self.states)
@@ -307,7 +313,10 @@ fn same(found: &Pairs, model: &Model, range: &KeyRange) {
     if range.direction == kvs::engine::range::Direction::Reverse {
         held.reverse();
     }
-    assert!(held.iter().copied().eq(found.iter().map(|(k, v)| (&k[..], &v[..]))), "{range:?}: {found:?}, not {held:?}");
+    assert!(
+        held.iter().copied().eq(found.iter().map(|(k, v)| (&k[..], &v[..]))),
+        "{range:?}: {found:?}, not {held:?}"
+    );
 }
 
 fn stands(cursor: &mut dyn Cursor, pair: Option<&(Vec<u8>, Rc<[u8]>)>) -> Result<()> {
@@ -352,7 +361,8 @@ fn value(input: &mut Input<'_>) -> Rc<[u8]> {
 
 /// Calls of every kind, some after each other.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    let mut seeds: Vec<Vec<u8>> = (0..24u8).map(|call| vec![1, 0, 20, 9, call, 21, 5, 1, 1, 22, 0, 12, 0]).collect();
+    let mut seeds: Vec<Vec<u8>> =
+        (0..24u8).map(|call| vec![1, 0, 20, 9, call, 21, 5, 1, 1, 22, 0, 12, 0]).collect();
     for choice in [0, 1] {
         let mut long = vec![choice];
         for i in 0..60u8 {

@@ -19,8 +19,12 @@ struct Bytes {
 pub(crate) fn after_power_cut(recording: &Recording, input: &mut Input<'_>) -> Image {
     let base = recording.base();
     let (mut dirs, mut names) = (base.dirs.clone(), base.names.clone());
-    let whole = |content: &kvs::vfs::memory::image::Content| Bytes { durable: content.to_vec(), full: content.to_vec() };
-    let mut files: BTreeMap<FileId, Bytes> = base.files.iter().map(|(id, content)| (*id, whole(content))).collect();
+    let whole = |content: &kvs::vfs::memory::image::Content| Bytes {
+        durable: content.to_vec(),
+        full: content.to_vec(),
+    };
+    let mut files: BTreeMap<FileId, Bytes> =
+        base.files.iter().map(|(id, content)| (*id, whole(content))).collect();
     let mut pending: Vec<&Op> = Vec::new();
     for op in recording.ops() {
         match op {
@@ -58,7 +62,9 @@ type Names = BTreeMap<Arc<Path>, FileId>;
 fn apply(op: &Op, dirs: &mut Dirs, names: &mut Names) {
     match op {
         Op::CreateDir { dir } => drop(dirs.insert(dir.clone())),
-        Op::Create { path, file } | Op::Link { to: path, file, .. } => drop(names.insert(path.clone(), *file)),
+        Op::Create { path, file } | Op::Link { to: path, file, .. } => {
+            names.insert(path.clone(), *file);
+        }
         Op::Remove { path, .. } => drop(names.remove(path)),
         Op::Rename { from, to, file } => {
             names.remove(from);

@@ -63,7 +63,8 @@ fn segment(is_mended: bool, records: &[u8]) {
 
 /// Entries, and a segment of them.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    let ops = [Op::Set(b"key", b"value"), Op::Remove(b"key"), Op::Set(b"", b""), Op::Set(&[7; 200], &[1; 300])];
+    let ops =
+        [Op::Set(b"key", b"value"), Op::Remove(b"key"), Op::Set(b"", b""), Op::Set(&[7; 200], &[1; 300])];
     let header = meta(0, 0).header(disk::STORE, NUMBER);
     let (mut seeds, mut log) = (Vec::new(), header.encode().to_vec());
     for (seqno, op) in (127..).zip(ops) {

@@ -1,12 +1,12 @@
 //! A whole store in which one file has other bytes: opened, read, written to, verified, repaired.
 
 use super::disk::{self, DB, Pairs};
-use super::inspect::changed;
 use super::input::Input;
+use super::inspect::changed;
 use super::stores::{self, Small};
+use kvs::engine::KvsEngine;
 use kvs::engine::options::Access;
 use kvs::engine::range::KeyRange;
-use kvs::engine::KvsEngine;
 use kvs::error::{Error, Result};
 use kvs::inspect::repair::repair;
 use kvs::inspect::verify::verify;
@@ -115,7 +115,8 @@ fn save(image: &Image) {
     let verified = verify(Arc::new(disk.clone()), fresh).expect("repair has made a store");
     assert!(verified.is_sound(), "{verified:?}");
     let kind = report.engine.parse().expect("an engine's name");
-    let store = stores::open(kind, &disk, fresh, Access::Write, Schedule::Manual).expect("repair has made a store");
+    let store =
+        stores::open(kind, &disk, fresh, Access::Write, Schedule::Manual).expect("repair has made a store");
     let pairs = all(&*store).expect("repair has made a store");
     assert_eq!(pairs.len() as u64, report.saved.keys);
 }

@@ -56,7 +56,8 @@ pub(crate) fn run(data: &[u8]) {
 
 fn check(table: &Table, entries: &Entries) {
     let order = &table.shelf().order;
-    let is_sorted = |pair: &[(Vec<u8>, Vec<u8>)]| order.compare_internal(&pair[0].0, &pair[1].0) == Ordering::Less;
+    let is_sorted =
+        |pair: &[(Vec<u8>, Vec<u8>)]| order.compare_internal(&pair[0].0, &pair[1].0) == Ordering::Less;
     assert!(entries.windows(2).all(is_sorted), "{entries:?}");
     assert_eq!(table.properties().entries, entries.len() as u64);
     let mut before: Option<&[u8]> = None;

@@ -56,7 +56,8 @@ fn set(name: &str, value: &str) {
     }
     let mut lsm = LsmOptions::default();
     if lsm.set(name, value).is_ok() {
-        let is_known = |option: &OptionInfo| option.name.trim_end_matches("_bytes") == name.trim_end_matches("_bytes");
+        let is_known =
+            |option: &OptionInfo| option.name.trim_end_matches("_bytes") == name.trim_end_matches("_bytes");
         assert!(LsmOptions::list().iter().any(is_known), "{name}");
     }
 }
