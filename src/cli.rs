@@ -14,6 +14,7 @@ mod argv;
 mod batch;
 mod bench;
 mod compare;
+mod crash;
 mod encoding;
 mod exists;
 mod explain;
@@ -97,6 +98,7 @@ enum Command {
     Compare(compare::Compare),
     Advise(advise::Advise),
     Trace(trace::Trace),
+    Crash(crash::Crash),
     Completions(manual::Completions),
     Man(manual::Man),
 }
@@ -106,7 +108,7 @@ const HEADINGS: [(&str, &[&str]); 5] = [
     ("Data", &["set", "get", "exists", "rm", "scan", "batch", "import", "export", "shell"]),
     ("Store", &["stats", "compact", "flush", "sync", "options", "verify", "repair", "checkpoint", "migrate"]),
     ("Look", &["inspect", "explain", "find", "levels"]),
-    ("Lab", &["bench", "compare", "advise", "trace"]),
+    ("Lab", &["bench", "compare", "advise", "trace", "crash"]),
     ("Meta", &["completions", "man"]),
 ];
 
@@ -163,6 +165,7 @@ pub fn run(args: Vec<OsString>) -> Result<Outcome, Failure> {
             Command::Compare(verb) => verb.run(&mut session),
             Command::Advise(verb) => verb.run(&mut session),
             Command::Trace(verb) => verb.run(&mut session),
+            Command::Crash(verb) => verb.run(&mut session),
             Command::Completions(verb) => verb.run(&mut session, command()),
             Command::Man(verb) => verb.run(&mut session, command()),
         };

@@ -9,6 +9,8 @@ mod bytes;
 mod contract;
 #[path = "cli/conventions.rs"]
 mod conventions;
+#[path = "cli/crash.rs"]
+mod crash;
 #[path = "cli/data.rs"]
 mod data;
 #[path = "cli/lab.rs"]

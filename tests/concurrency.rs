@@ -18,11 +18,12 @@ mod concurrency_support {
 }
 
 use concurrency_support::mixed;
-use fault_support::engine::{Engine, empty_disk};
+use fault_support::engine::empty_disk;
 use kvs::engine::batch::WriteBatch;
 use kvs::engine::options::{OpenOptions, WriteOptions};
 use kvs::engine::range::KeyRange;
 use kvs::engine::{KvsEngine, KvsRead};
+use kvs::survive::engine::Engine;
 use kvs::vfs::{Cause, DirEntry, DirLock, DiskFile, LockMode, Vfs};
 use std::fmt;
 use std::io;

@@ -15,7 +15,7 @@ mod fault_support {
     pub(crate) mod store;
 }
 
-use fault_support::engine::{Engine, empty_disk, refusal};
+use fault_support::engine::{empty_disk, refusal};
 use fault_support::judge::{self, Judge, Tally};
 use fault_support::store::{DIR, Model, contents, open, open_options};
 use fault_support::{child, forge};
@@ -28,6 +28,7 @@ use kvs::engine::kind::EngineKind;
 use kvs::engine::options::{Access, OpenOptions, WriteOptions};
 use kvs::engine::range::KeyRange;
 use kvs::error::Error;
+use kvs::survive::engine::Engine;
 use kvs::vfs::Vfs;
 use kvs::vfs::fault::{Call, FaultDisk};
 use kvs::vfs::memory::image::Image;

@@ -15,7 +15,7 @@ mod fault_support {
 }
 
 use fault_support::durable::synced_only;
-use fault_support::engine::{Engine, empty_disk, refusal};
+use fault_support::engine::{empty_disk, refusal};
 use fault_support::store::{DIR, Model, contents, open, open_at, open_options};
 use fault_support::workload::{Judged, Run, steps};
 use fault_support::{child, real};
@@ -25,6 +25,7 @@ use kvs::engine::event::{Event, Listener};
 use kvs::engine::options::{Access, Durability, OpenOptions, WriteOptions};
 use kvs::engine::range::KeyRange;
 use kvs::error::{Error, Result};
+use kvs::survive::engine::Engine;
 use kvs::vfs::fault::{At, Call, Errno, Fault, FaultDisk, Lasting, Traced};
 use kvs::vfs::memory::image::Image;
 use kvs::vfs::memory::{Record, SimDisk};

@@ -15,7 +15,7 @@ mod fault_support {
     pub(crate) mod store;
 }
 
-use fault_support::engine::{Engine, disk_of, empty_disk};
+use fault_support::engine::{disk_of, empty_disk};
 use fault_support::intruder::{Intruded, When};
 use fault_support::store::{DIR, Model, STORE_ID, contents, open_options};
 use kvs::engine::batch::WriteBatch;
@@ -31,7 +31,8 @@ use kvs::engine::options::{Access, OpenOptions, WriteOptions};
 use kvs::engine::range::KeyRange;
 use kvs::engine::{Cursor, KvsEngine, KvsRead, Pairs, Snapshot};
 use kvs::error::{Error, Result};
-use kvs::vfs::crash::state::Crash;
+use kvs::survive::engine::Engine;
+use kvs::vfs::crash::timeline::Crash;
 use kvs::vfs::crash::{Budget, explore};
 use kvs::vfs::dir::Dir;
 use kvs::vfs::fault::{At, Call, Errno, Fault, FaultDisk, Lasting};

@@ -9,7 +9,7 @@ use kvs::engine::range::KeyRange;
 use kvs::engine::{KvsEngine, KvsRead};
 use kvs::error::Error;
 use kvs::vfs::Vfs;
-use kvs::vfs::crash::state::Crash;
+use kvs::vfs::crash::timeline::Crash;
 use kvs::vfs::crash::{Budget, explore};
 use kvs::vfs::fault::{Errno, FaultDisk};
 use kvs::vfs::memory::image::Image;

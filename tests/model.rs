@@ -8,8 +8,7 @@
 #[macro_use]
 mod common;
 
-use common::engines::{BITCASK, BITCASK_OS, LSM, LSM_OS, MEMORY, METERED, Settings, Setup, Store};
-use common::script::{Command, Look, Move, Session, Step};
+use common::engines::{BITCASK, BITCASK_OS, LSM, LSM_OS, MEMORY, METERED, Setup, Store};
 use kvs::engine::batch::{Op, WriteBatch};
 use kvs::engine::explain::Explanation;
 use kvs::engine::kind::EngineKind;
@@ -20,6 +19,8 @@ use kvs::engine::stats::Stats;
 use kvs::engine::value::Value;
 use kvs::engine::{Cursor, KvsEngine, KvsRead, Pairs, Snapshot};
 use kvs::error::Result;
+use kvs::survive::script::session::Session;
+use kvs::survive::script::{Ack, Command, Look, Move, Settings, Step};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -95,7 +96,7 @@ fn cold_key(i: usize) -> Vec<u8> {
 fn cold_start() -> impl Strategy<Value = Option<Command>> {
     let batch = (60..300usize).prop_map(|len| {
         let value = |i: usize| [b'A' + (i % 26) as u8, b'0' + (i / 26) as u8].repeat(len / 2);
-        Command::Batch((0..COLD).map(|i| Step::Set(cold_key(i), value(i))).collect())
+        Command::Batch(Ack::Usual, (0..COLD).map(|i| Step::Set(cold_key(i), value(i))).collect())
     });
     option::of(batch)
 }
@@ -151,14 +152,14 @@ fn look() -> impl Strategy<Value = Look> {
 
 fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
-        10 => (key(), value()).prop_map(|(key, value)| Command::Set(key, value)),
-        4 => key().prop_map(Command::Remove),
+        10 => (key(), value()).prop_map(|(key, value)| Command::Set(Ack::Usual, key, value)),
+        4 => key().prop_map(|key| Command::Remove(Ack::Usual, key)),
         3 => (key(), option::of(value())).prop_map(|(key, value)| Command::Swap(key, value)),
-        5 => vec(step(), 0..6).prop_map(Command::Batch),
+        5 => vec(step(), 0..6).prop_map(|steps| Command::Batch(Ack::Usual, steps)),
         8 => (option::weighted(0.4, name()), look()).prop_map(|(name, look)| Command::Look(name, look)),
         3 => name().prop_map(Command::Snapshot),
         1 => name().prop_map(Command::Drop),
-        2 => Just(Command::Compact),
+        2 => Just(Command::Compact(KeyRange::all())),
         1 => Just(Command::Sync),
         2 => Just(Command::Reopen),
         1 => Just(Command::StatsKeys),
@@ -180,7 +181,7 @@ fn finale() -> Vec<Command> {
         Command::Look(None, Look::Scan(KeyRange::all())),
         Command::Look(None, Look::Scan(KeyRange::all().reverse())),
     ];
-    let again = [Command::Reopen, Command::Compact, Command::Reopen];
+    let again = [Command::Reopen, Command::Compact(KeyRange::all()), Command::Reopen];
     everything.iter().chain(&again).chain(&everything).cloned().collect()
 }
 

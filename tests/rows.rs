@@ -11,7 +11,7 @@ mod fault_support {
     pub(crate) mod store;
 }
 
-use fault_support::engine::{Engine, empty_disk};
+use fault_support::engine::empty_disk;
 use fault_support::store::{DIR, Model, contents, open, open_at, open_options};
 use kvs::engine::batch::{MAX_BATCH_BYTES, MAX_KEY_LEN, MAX_VALUE_LEN, WriteBatch};
 use kvs::engine::memory::Memory;
@@ -19,6 +19,7 @@ use kvs::engine::options::{Access, Durability, OpenOptions, WriteOptions};
 use kvs::engine::range::KeyRange;
 use kvs::engine::{Cursor, KvsEngine, KvsRead};
 use kvs::error::Error;
+use kvs::survive::engine::Engine;
 use kvs::vfs::Vfs;
 use kvs::vfs::fault::{Call, FaultDisk};
 use kvs::vfs::os::OsDisk;

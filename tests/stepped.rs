@@ -15,12 +15,13 @@ mod fault_support {
 }
 
 use common::words::Random;
-use fault_support::engine::{Engine, empty_disk};
+use fault_support::engine::empty_disk;
 use kvs::engine::batch::WriteBatch;
 use kvs::engine::options::OpenOptions;
 use kvs::engine::range::KeyRange;
 use kvs::engine::stats::{FileStats, Stats};
 use kvs::engine::{CursorPairs, KvsEngine, KvsRead, Snapshot};
+use kvs::survive::engine::Engine;
 use kvs::vfs::counting::CountingDisk;
 use kvs::vfs::memory::SimDisk;
 use kvs::worker::Schedule;

@@ -10,7 +10,7 @@ mod fault_support {
     pub(crate) mod engine;
 }
 
-use fault_support::engine::{Engine, empty_disk};
+use fault_support::engine::empty_disk;
 use kvs::engine::batch::WriteBatch;
 use kvs::engine::bitcask::Bitcask;
 use kvs::engine::bitcask::hint::{FIXED, HintBuilder};
@@ -24,6 +24,7 @@ use kvs::inspect::verify::report::Report;
 use kvs::inspect::verify::verify;
 use kvs::inspect::{View, inspect};
 use kvs::record::frame::{HEADER_LEN, Header};
+use kvs::survive::engine::Engine;
 use kvs::vfs::Vfs;
 use kvs::vfs::crash::{Budget, explore};
 use kvs::vfs::dir::Dir;

@@ -9,14 +9,12 @@ use crate::bench::subject::Configuration;
 use crate::cli::bench::put_csv;
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::lab::{Live, Runs, USUAL, configuration, failure, scratch, short};
-use crate::cli::place::disk;
 use crate::cli::session::Session;
+use crate::cli::stream;
 use crate::cli::table::{self, Side};
-use crate::vfs::Cause;
-use crate::vfs::dir::Dir;
 use clap::Args;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Run the same workloads on both engines, side by side
 #[derive(Args, Debug)]
@@ -91,13 +89,13 @@ impl Compare {
 
     fn tell(&self, session: &mut Session, plan: &Plan, comparison: &Comparison) -> Result<Outcome, Failure> {
         if let Some(file) = &self.report {
-            write_file(file, &page::html(comparison))?;
+            stream::write_text(file, &page::html(comparison))?;
             session.voice.note(&format!("the page is in {}", file.display()));
         }
         if let Some(dir) = &self.svg {
             let plots = page::plots(comparison);
             for (name, svg) in &plots {
-                write_file(&dir.join(name), svg)?;
+                stream::write_text(&dir.join(name), svg)?;
             }
             session.voice.note(&format!("{} plots are in {}", plots.len(), dir.display()));
         }
@@ -111,16 +109,6 @@ impl Compare {
         }
         Ok(Outcome::Done)
     }
-}
-
-/// Writes a file that is no store's, as a whole or not at all; its directory is made.
-fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = path.file_name().and_then(|name| name.to_str());
-    let name = name.ok_or_else(|| Failure::usage(format!("{}: no name of a file", path.display())))?;
-    let dir = Dir::new(disk(), parent);
-    dir.create_all()?;
-    Ok(dir.replace(name, text.as_bytes(), Cause::Checkpoint)?)
 }
 
 /// Runs all, in turn.

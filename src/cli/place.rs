@@ -93,6 +93,11 @@ impl Place {
         self.engine.unwrap_or(EngineKind::Bitcask)
     }
 
+    /// The engine that was asked for, if one was.
+    pub(crate) fn named_engine(&self) -> Option<EngineKind> {
+        self.engine
+    }
+
     /// A command that names its engines itself takes none from here.
     pub(crate) fn refuse_engine(&self, reason: &str) -> Result<(), Failure> {
         match self.engine.is_some() || !self.settings.is_empty() {

@@ -3,13 +3,19 @@
 #![expect(clippy::disallowed_types, reason = "the user's own files are no part of any store's disk")]
 
 use crate::cli::failure::Failure;
+use crate::cli::place::disk;
 use crate::error::Error;
+use crate::vfs::Cause;
+use crate::vfs::dir::Dir;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Read, Write};
 use std::path::Path;
 
 const BUFFER_BYTES: usize = 256 << 10;
+
+/// The longest text that is read as a whole.
+const TEXT_BYTES: usize = 64 << 20;
 
 /// Whether a FILE argument means the standard stream.
 pub(crate) fn is_standard(file: Option<&OsStr>) -> bool {
@@ -54,6 +60,24 @@ impl Input {
             false => Ok(bytes),
         }
     }
+}
+
+/// Text of the user's, from a file or (`-`) standard input.
+pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
+    let input = if path == Path::new("-") { Input::standard() } else { Input::file(path)? };
+    let name = input.name.clone();
+    let bytes = input.read_all(TEXT_BYTES)?;
+    String::from_utf8(bytes).map_err(|_| Failure::usage(format!("{name}: not text")))
+}
+
+/// Writes text into a file of the user's, as a whole or not at all; its directory is made.
+pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), Failure> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| Failure::usage(format!("{}: no name of a file", path.display())))?;
+    let dir = Dir::new(disk(), parent);
+    dir.create_all()?;
+    Ok(dir.replace(name, text.as_bytes(), Cause::Checkpoint)?)
 }
 
 /// Whether a person types what is read.

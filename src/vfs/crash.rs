@@ -2,9 +2,11 @@
 
 mod model;
 pub mod state;
+pub mod timeline;
 
 use crate::vfs::crash::model::{Fate, Model, Pending, Step, Tear, size_only, tears};
-use crate::vfs::crash::state::{Crash, Progress, Report, State, Violation};
+use crate::vfs::crash::state::{Progress, Report, State, Violation};
+use crate::vfs::crash::timeline::Crash;
 use crate::vfs::memory::recording::{Mark, Op, Recording};
 use std::any::Any;
 use std::collections::HashSet;
@@ -31,6 +33,8 @@ pub struct Budget {
     /// Cuts before so many operations are passed over: for recordings that begin as one that was
     /// explored before.
     pub from: usize,
+    /// Cuts after so many operations are passed over: with `from`, a recording can be explored in parts.
+    pub until: usize,
 }
 
 impl Default for Budget {
@@ -44,6 +48,7 @@ impl Default for Budget {
             tears_per_write: 16,
             max_violations: 10,
             from: 0,
+            until: usize::MAX,
         }
     }
 }
@@ -161,7 +166,7 @@ impl<'r, J: FnMut(&State<'_>) -> Result<(), String>> Explorer<'r, J> {
         if from == 0 {
             self.visit(News::PowerCut)?;
         }
-        for (index, op) in recording.ops().iter().enumerate() {
+        for (index, op) in recording.ops().iter().enumerate().take(self.budget.until) {
             self.cut = index + 1;
             if let Some(news) = self.step(index, op)
                 && self.cut >= from
@@ -413,13 +418,9 @@ impl<'r, J: FnMut(&State<'_>) -> Result<(), String>> Explorer<'r, J> {
         let judge = &mut self.judge;
         let verdict = catch_unwind(AssertUnwindSafe(|| judge(&state)));
         if let Err(message) = verdict.unwrap_or_else(|panic| Err(words(&*panic))) {
-            let description = state.describe();
-            self.report.violations.push(Violation {
-                description,
-                cut: state.cut,
-                message,
-                image: state.image,
-            });
+            let (description, timeline) = (state.describe(), state.timeline());
+            let State { cut, image, .. } = state;
+            self.report.violations.push(Violation { description, cut, message, image, timeline });
             if self.report.violations.len() >= self.budget.max_violations {
                 return Err(Stop::All);
             }
@@ -450,7 +451,8 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::{Budget, Random, explore};
-    use crate::vfs::crash::state::{Crash, Report};
+    use crate::vfs::crash::state::Report;
+    use crate::vfs::crash::timeline::Crash;
     use crate::vfs::memory::image::Image;
     use crate::vfs::memory::recording::{Forget, Mark, Recording};
     use crate::vfs::memory::{Record, SimDisk};

@@ -10,6 +10,9 @@ use kvs::engine::kind::EngineKind;
 use kvs::engine::metered::Metered;
 use kvs::engine::options::OpenOptions;
 use kvs::error::Result;
+use kvs::survive::engine::{SMALL_BITCASK, SMALL_LSM};
+use kvs::survive::script::Settings;
+use kvs::survive::script::session::Place;
 use kvs::vfs::memory::image::Image;
 use kvs::vfs::memory::{Record, SimDisk};
 use kvs::vfs::os::OsDisk;
@@ -19,9 +22,6 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
-
-/// Names and values of an engine's own options.
-pub(crate) type Settings = Vec<(String, String)>;
 
 /// How a test's store is made.
 #[derive(Clone, Debug)]
@@ -61,12 +61,10 @@ pub(crate) const MEMORY: Setup = PLAIN;
 
 pub(crate) const METERED: Setup = Setup { name: "metered", meter: Meter::Upper, ..PLAIN };
 
-const TINY: &[(&str, &str)] = &[("segment_bytes", "4096"), ("max_open_segments", "2")];
-
 pub(crate) const BITCASK: Setup = Setup { name: "bitcask", kind: EngineKind::Bitcask, ..PLAIN };
 
 /// Everything small, so that a short test rotates, merges, and closes files that it still reads.
-pub(crate) const BITCASK_TINY: Setup = Setup { name: "bitcask_tiny", settings: TINY, ..BITCASK };
+pub(crate) const BITCASK_TINY: Setup = Setup { name: "bitcask_tiny", settings: SMALL_BITCASK, ..BITCASK };
 
 pub(crate) const BITCASK_OS: Setup = Setup { name: "bitcask_os", disk: Disk::Os, ..BITCASK };
 
@@ -76,26 +74,11 @@ pub(crate) const LSM: Setup = Setup { name: "lsm", kind: EngineKind::Lsm, ..PLAI
 
 /// Everything small, so that a short test flushes, compacts through several levels, and closes tables
 /// that it still reads.
-pub(crate) const LSM_TINY: Setup = Setup { name: "lsm_tiny", settings: LSM_SMALL, ..LSM };
+pub(crate) const LSM_TINY: Setup = Setup { name: "lsm_tiny", settings: SMALL_LSM, ..LSM };
 
 pub(crate) const LSM_OS: Setup = Setup { name: "lsm_os", disk: Disk::Os, ..LSM };
 
 pub(crate) const LSM_OS_TINY: Setup = Setup { name: "lsm_os_tiny", disk: Disk::Os, ..LSM_TINY };
-
-/// As `LsmOptions::tiny()` has them.
-const LSM_SMALL: &[(&str, &str)] = &[
-    ("memtable_bytes", "4096"),
-    ("cache_bytes", "8192"),
-    ("block_bytes", "256"),
-    ("restart_interval", "3"),
-    ("table_bytes", "2048"),
-    ("level0_tables", "2"),
-    ("level0_slowdown", "6"),
-    ("level0_stop", "8"),
-    ("level_bytes", "8192"),
-    ("level_factor", "3"),
-    ("max_open_tables", "4"),
-];
 
 impl Setup {
     /// Whether a store of it outlives its closing.
@@ -314,6 +297,33 @@ impl Store {
     pub(crate) fn image(&self) -> Vec<(String, Vec<u8>)> {
         let files = self.files().into_iter().map(|file| file.name);
         files.map(|name| (name.clone(), self.read_file(&name).expect("a file can be read"))).collect()
+    }
+}
+
+/// How scripts see it. Closing a store that is not kept does nothing, as for [`Store::reopen`].
+impl Place for Store {
+    fn engine(&self) -> Result<Arc<dyn KvsEngine>> {
+        Ok(Store::engine(self))
+    }
+
+    fn reopen(&mut self, settings: Option<&Settings>) -> Result<()> {
+        match settings {
+            Some(settings) => self.reopen_with(settings.clone()),
+            None => Store::reopen(self),
+        }
+        Ok(())
+    }
+
+    fn beside(&self, name: &str) -> PathBuf {
+        Store::beside(self, name)
+    }
+
+    fn files(&self) -> Vec<DirEntry> {
+        Store::files(self)
+    }
+
+    fn read_file(&self, name: &str) -> std::io::Result<Vec<u8>> {
+        Store::read_file(self, name)
     }
 }
 

@@ -5,6 +5,5 @@
 
 #[macro_use]
 pub(crate) mod engines;
-pub(crate) mod script;
 pub(crate) mod source;
 pub(crate) mod words;

@@ -6,11 +6,11 @@
 //! `b` is issued, must find one of `a..=b`: nothing older (stale), nothing that is not there (lost),
 //! nothing that was never written. The last keys are removed by every third version.
 
-use crate::fault_support::engine::Engine;
 use crate::{open, version};
 use kvs::engine::batch::WriteBatch;
 use kvs::engine::range::KeyRange;
 use kvs::engine::{Cursor, KvsEngine, KvsRead};
+use kvs::survive::engine::Engine;
 use kvs::vfs::Vfs;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;

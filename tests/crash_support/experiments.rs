@@ -1,207 +1,81 @@
 //! All experiments, each run once a process, whichever test asks for it.
 
-use crate::crash_support::history::{Step, Workload, set};
-use crate::crash_support::lives::{recoveries, second_lives};
-use crate::crash_support::oracle::{Known, Oracle};
-use crate::crash_support::workloads;
-use crate::fault_support::engine::{self, Engine};
 use kvs::engine::kind::EngineKind;
-use kvs::engine::options::Durability::{Always, Os};
-use kvs::vfs::crash::state::Report;
-use kvs::vfs::crash::{Budget, explore};
-use std::collections::HashSet;
+use kvs::survive::crash::{Effort, Experiment, Outcome, experiments};
+use kvs::survive::engine::Engine;
 use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
-/// How much is tried: enough for each change, or (`KVS_CRASH_BUDGET=long`) for a night.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scale {
-    Short,
-    Long,
-}
-
-impl Scale {
-    pub(crate) fn chosen() -> Scale {
-        match std::env::var("KVS_CRASH_BUDGET").as_deref() {
-            Ok("long") => Scale::Long,
-            Ok(other) => panic!("KVS_CRASH_BUDGET={other}: long, or nothing"),
-            Err(_) => Scale::Short,
-        }
-    }
-
-    /// So many different disks must be judged of each engine.
-    pub(crate) fn least(self) -> usize {
-        match self {
-            Scale::Short => 100_000,
-            Scale::Long => 1_000_000,
-        }
-    }
-
-    fn of<T>(self, short: T, long: T) -> T {
-        match self {
-            Scale::Short => short,
-            Scale::Long => long,
-        }
+/// Enough for each change, or (`KVS_CRASH_BUDGET=long`) for a night.
+pub(crate) fn effort() -> Effort {
+    match std::env::var("KVS_CRASH_BUDGET").as_deref() {
+        Ok("long") => Effort::Long,
+        Ok(other) => panic!("KVS_CRASH_BUDGET={other}: long, or nothing"),
+        Err(_) => Effort::Short,
     }
 }
 
-/// What is done to one workload.
-enum Way {
-    /// One crash.
-    Crash,
-    /// A kill, these steps in a second process, and a crash.
-    SecondLife(Vec<Step>),
-    /// A crash, and another one while it is mended.
-    Recovery,
+/// So many different disks must be judged of each engine.
+pub(crate) fn least_disks() -> usize {
+    match effort() {
+        Effort::Short => 100_000,
+        Effort::Long => 2_000_000,
+    }
+}
+
+/// Random workloads for one crash.
+pub(crate) fn seeds(kind: EngineKind) -> u64 {
+    effort().seeds(kind).crash
 }
 
 /// One experiment, and what came of it.
-struct Experiment {
-    name: String,
-    workload: Workload,
-    way: Way,
-    outcome: OnceLock<Outcome>,
+struct Ran {
+    experiment: Experiment,
+    outcome: OnceLock<(Outcome, Duration)>,
 }
 
-pub(crate) struct Outcome {
-    pub(crate) report: Report,
-    /// The disks that were judged.
-    pub(crate) disks: HashSet<u128>,
-    pub(crate) took: Duration,
-}
-
-static EXPERIMENTS: LazyLock<Vec<Experiment>> = LazyLock::new(|| {
-    let all = engine::all().into_iter().flat_map(|engine| ways(&engine));
-    all.map(|(workload, way)| Experiment::new(workload, way)).collect()
+static EXPERIMENTS: LazyLock<Vec<Ran>> = LazyLock::new(|| {
+    let all = Engine::all().into_iter().flat_map(|engine| experiments(&engine, effort(), 1));
+    all.map(|experiment| Ran { experiment, outcome: OnceLock::new() }).collect()
 });
 
-/// What is done to one engine.
-fn ways(engine: &Engine) -> Vec<(Workload, Way)> {
-    let scale = Scale::chosen();
-    let long = LongSeeds::of(engine.kind);
-    let fixed = workloads::fixed(engine);
-    let random = |seed| workloads::random(engine, seed);
-    let mut all: Vec<_> = fixed.iter().map(|workload| (workload.clone(), Way::Crash)).collect();
-    all.extend((0..scale.of(seeds(engine.kind), long.crash)).map(|seed| (random(seed), Way::Crash)));
-    for steps in second_steps() {
-        let lived = fixed.iter().filter(|workload| workload.name != "reserving");
-        all.extend(lived.map(|workload| (workload.clone(), Way::SecondLife(steps.clone()))));
-        let seeds = 100..scale.of(100, 100 + long.second_life);
-        all.extend(seeds.map(|seed| (random(seed), Way::SecondLife(steps.clone()))));
-    }
-    all.extend(fixed.iter().map(|workload| (workload.clone(), Way::Recovery)));
-    all.extend((200..scale.of(201, 200 + long.recovery)).map(|seed| (random(seed), Way::Recovery)));
-    all
-}
-
-/// Random workloads in the short run: an LSM tree syncs more often, so that each has fewer disks.
-pub(crate) fn seeds(kind: EngineKind) -> u64 {
-    if kind == EngineKind::Lsm { 24 } else { 8 }
-}
-
-/// Random workloads in the long run, by what is done to them. Enough of each engine for about as many
-/// disks.
-struct LongSeeds {
-    crash: u64,
-    second_life: u64,
-    recovery: u64,
-}
-
-impl LongSeeds {
-    fn of(kind: EngineKind) -> LongSeeds {
-        match kind {
-            EngineKind::Lsm => LongSeeds { crash: 500, second_life: 60, recovery: 60 },
-            _ => LongSeeds { crash: 60, second_life: 6, recovery: 10 },
-        }
-    }
-}
-
-/// What a second process does: one durable write, or several of both kinds and a close, or nothing.
-fn second_steps() -> [Vec<Step>; 3] {
-    [
-        vec![set("x", 5, Always)],
-        vec![set("x", 5, Os), set("y", 900, Always), Step::Compact, set("z", 5, Os)],
-        Vec::new(),
-    ]
-}
-
-impl Experiment {
-    fn new(workload: Workload, way: Way) -> Experiment {
-        let name = match &way {
-            Way::Crash => workload.name.clone(),
-            Way::SecondLife(steps) => format!("{}, second life of {} steps", workload.name, steps.len()),
-            Way::Recovery => format!("{}, recovery", workload.name),
-        };
-        Experiment { name, workload, way, outcome: OnceLock::new() }
-    }
-
-    fn outcome(&self) -> &Outcome {
+impl Ran {
+    fn outcome(&self) -> &(Outcome, Duration) {
         self.outcome.get_or_init(|| {
             let start = Instant::now();
-            let (report, known) = self.run(Scale::chosen());
-            let disks = known.into_disks();
+            let outcome = self.experiment.run(None).unwrap();
             let took = start.elapsed();
-            let rate = report.distinct as f64 / took.as_secs_f64();
-            let engine = self.workload.setting.engine.name();
+            let rate = outcome.report.states as f64 / took.as_secs_f64();
+            let engine = self.experiment.workload.setting.engine.name();
             println!(
-                "{engine}, {}: {} different disks, {rate:.0} states a second: {report}",
-                self.name,
-                disks.len()
+                "{engine}, {}: {} different disks, {rate:.0} states a second: {}",
+                self.experiment.name(),
+                outcome.disks.len(),
+                outcome.report
             );
-            Outcome { report, disks, took }
+            (outcome, took)
         })
     }
-
-    fn run(&self, scale: Scale) -> (Report, Known) {
-        let history = self.workload.record();
-        // Space that was reserved makes each state a megabyte.
-        let is_slow = self.workload.name == "reserving" || self.workload.name == "singles, durable";
-        match &self.way {
-            Way::Crash => {
-                let random_per_cut = if is_slow { 8 } else { scale.of(32, 200) };
-                let budget = Budget { random_per_cut, ..Budget::default() };
-                let mut known = Known::default();
-                let mut oracle = Oracle::new(&history, &mut known);
-                let report = explore(&history.recording, &budget, |state| oracle.judge(state));
-                (report, known)
-            }
-            Way::SecondLife(steps) => {
-                let budget = Budget { random_per_cut: scale.of(2, 16), ..small() };
-                let is_lsm = self.workload.setting.engine.kind == EngineKind::Lsm;
-                let every = if steps.len() > 1 { scale.of(if is_lsm { 2 } else { 4 }, 1) } else { 1 };
-                second_lives(&history, steps, every, &budget, |_, _| ())
-            }
-            Way::Recovery => {
-                let budget = Budget { random_per_cut: scale.of(4, 16), ..small() };
-                recoveries(&history, if is_slow { 64 } else { scale.of(16, 8) }, &budget)
-            }
-        }
-    }
-}
-
-/// For experiments that explore many recordings.
-fn small() -> Budget {
-    Budget { exhaustive: 4, torn_writes: 1, tears_per_write: 4, ..Budget::default() }
 }
 
 /// Runs all experiments with a workload of this name, and finds no promise broken.
 pub(crate) fn is_sound(engine: &Engine, workload: &str) {
     let mut ran = 0;
-    for experiment in of(engine).filter(|experiment| experiment.workload.name == workload) {
-        let report = &experiment.outcome().report;
-        assert!(report.violations.is_empty(), "{}: {report}", experiment.name);
+    for one in of(engine).filter(|one| one.experiment.workload.name == workload) {
+        let report = &one.outcome().0.report;
+        assert!(report.violations.is_empty(), "{}: {report}", one.experiment.name());
         ran += 1;
     }
     assert!(ran > 0, "no experiment has the workload {workload}");
 }
 
 /// Runs all experiments that are left, and returns what came of each, by its name.
-pub(crate) fn run_all(engine: &Engine) -> Vec<(&'static str, &'static Outcome)> {
+pub(crate) fn run_all(engine: &Engine) -> Vec<(String, &'static (Outcome, Duration))> {
     // From the end: the tests of single workloads, beside this one, begin at the other end.
-    of(engine).rev().map(|experiment| (&experiment.name[..], experiment.outcome())).collect()
+    of(engine).rev().map(|one| (one.experiment.name(), one.outcome())).collect()
 }
 
-fn of(engine: &Engine) -> impl DoubleEndedIterator<Item = &'static Experiment> {
+fn of(engine: &Engine) -> impl DoubleEndedIterator<Item = &'static Ran> {
     let kind = engine.kind;
-    EXPERIMENTS.iter().filter(move |experiment| experiment.workload.setting.engine.kind == kind)
+    EXPERIMENTS.iter().filter(move |one| one.experiment.workload.setting.engine.kind == kind)
 }

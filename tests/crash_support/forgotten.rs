@@ -1,47 +1,17 @@
 //! The proof that each sync is needed, and that the tests would notice: one is left out, and the
 //! explorer must find a disk on which a promise is broken.
 
-use crate::crash_support::history::{History, Step, Workload, set};
-use crate::crash_support::lives::second_lives;
-use crate::crash_support::oracle::{Known, Oracle};
-use crate::crash_support::sites::{Site, sites};
-use crate::crash_support::workloads;
-use crate::fault_support::engine::Engine;
-use kvs::engine::kind::EngineKind;
 use kvs::engine::options::Durability::{Always, Os};
+use kvs::survive::engine::Engine;
+use kvs::survive::history::{History, Workload};
+use kvs::survive::lives::{SecondLife, second_lives};
+use kvs::survive::oracle::{Known, Oracle};
+use kvs::survive::sites::{Site, sites};
+use kvs::survive::step::{Step, set};
+use kvs::survive::workloads;
 use kvs::vfs::crash::{Budget, explore};
 use kvs::vfs::memory::recording::Op;
 use std::collections::BTreeSet;
-
-/// Syncs whose loss no crash shows, and why they are there or could go.
-const NOT_NEEDED: [(Site, &[EngineKind], &str); 4] = [
-    (
-        Site::ManifestEnd,
-        &[EngineKind::Bitcask, EngineKind::Lsm],
-        "The `Close` of a manifest promises nothing that a crash could break: all edits before it were \
-         synced, each in its turn. It is for damage: with it, a flipped bit in the last edit is told from \
-         a torn one, and the sync makes that so after a power cut too.",
-    ),
-    (
-        Site::CheckpointManifestEnd,
-        &[EngineKind::Bitcask],
-        "As above; and what this sync covers beside the `Close` was synced when the manifest was put in \
-         place.",
-    ),
-    (
-        Site::CheckpointHint,
-        &[EngineKind::Bitcask],
-        "A hint is never needed and never trusted: the others are not synced either. `Dir::copy` syncs \
-         because it is also what takes the place of a link, and could leave that to its caller.",
-    ),
-    (
-        Site::OpeningTornEdit,
-        &[EngineKind::Bitcask, EngineKind::Lsm],
-        "One edit at most is not durable, so behind a torn one there is no whole one that could come back: \
-         where the cut is lost, the next edit stands before garbage, as a torn one does. The same line \
-         syncs what a killed process left, and that is needed: `OpeningManifest`.",
-    ),
-];
 
 /// Where a sync that was left out is missed.
 enum Missed {
@@ -172,6 +142,9 @@ forgotten! {
         /// only opened and closed the store, and wrote the hint of the old value's segment without that
         /// value. The power cut kept the hint and took the new value: the key was gone.
         forgotten_writes_that_a_killed_process_left: OpeningActive, compact, InASecondLife(no_steps);
+        /// What is written for a tree that takes this store's place is a flush of that tree.
+        forgotten_table_of_a_migration: FlushedTable, migration, AtOnce;
+        forgotten_name_of_a_migrated_table: FlushedNames, migration, AtOnce;
     }
     lsm {
         /// Row C3: an edit that names a table of which the device has nothing (surrealdb#7426,
@@ -192,7 +165,7 @@ forgotten! {
 
 /// Leaves out one sync of this site after the other, and finds a promise broken at least once.
 fn is_missed(site: Site, workload: Workload, missed: Missed) {
-    let history = workload.record();
+    let history = workload.record().unwrap();
     let budget = Budget { max_violations: 1, random_per_cut: 8, ..Budget::default() };
     let caught = match missed {
         AtOnce => is_missed_at_once(site, history, &budget),
@@ -236,7 +209,8 @@ fn is_missed_in_a_second_life(site: Site, history: &History, steps: &[Step], bud
             all.filter(|&(at, is_it)| is_it && at >= begins && is_left(at)).map(|(at, _)| at).collect();
         second.recording.forget_where(|at, _, _| all.contains(&at));
     };
-    let (report, _) = second_lives(history, steps, 1, budget, forget);
+    let (report, _) =
+        second_lives(history, &SecondLife { steps, every: 1, kills: 0..usize::MAX }, budget, forget);
     let violation = report.violations.first().unwrap_or_else(|| panic!("{site:?} was not missed: {report}"));
     format!("missed, as here: {}", violation.message)
 }
@@ -248,7 +222,7 @@ fn forgotten_renames(engine: &Engine) {
         (workloads::creation(engine), "MANIFEST"),
         (workloads::manifest_replaced(engine), "MANIFEST"),
     ] {
-        let mut history = workload.record();
+        let mut history = workload.record().unwrap();
         let is_it = |op: &Op| matches!(op, Op::Rename { to, .. } if to.ends_with(name));
         assert_eq!(history.recording.forget_where(|_, op, _| is_it(op)), 1);
         let budget = Budget { max_violations: 1, ..Budget::default() };
@@ -259,12 +233,12 @@ fn forgotten_renames(engine: &Engine) {
 /// Each sync of each workload comes from a line that has a test above or a reason not to; and leaving
 /// out those that are said not to be needed breaks nothing.
 fn every_sync_is_accounted_for(engine: &Engine) {
-    let not_needed = NOT_NEEDED.iter().filter(|(_, engines, _)| engines.contains(&engine.kind));
-    let not_needed: Vec<Site> = not_needed.map(|(site, ..)| *site).collect();
+    let is_needless = |site: &Site| site.why_not_needed(engine.kind).is_some();
+    let not_needed: Vec<Site> = Site::ALL.into_iter().filter(is_needless).collect();
     let budget = Budget { max_violations: 1, random_per_cut: 8, ..Budget::default() };
     let mut left_out = BTreeSet::new();
     for workload in workloads::fixed(engine) {
-        let mut history = workload.record();
+        let mut history = workload.record().unwrap();
         let all = sites(&history);
         for (at, site) in &all {
             let is_known = needed(engine).contains(site) != not_needed.contains(site);

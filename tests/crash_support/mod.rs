@@ -2,8 +2,3 @@
 
 pub(crate) mod experiments;
 pub(crate) mod forgotten;
-pub(crate) mod history;
-pub(crate) mod lives;
-pub(crate) mod oracle;
-pub(crate) mod sites;
-pub(crate) mod workloads;

@@ -1,6 +1,6 @@
 //! A second process: the test binary again, with one of its tests and a word that tells it its part.
 
-use crate::fault_support::engine::Engine;
+use kvs::survive::engine::Engine;
 use std::process::{Command, Stdio};
 
 const PART: &str = "KVS_FAULT_CHILD";

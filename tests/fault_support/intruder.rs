@@ -1,6 +1,6 @@
 //! A disk on which somebody acts in the middle of a merge or a compaction.
 
-use crate::fault_support::engine::Engine;
+use kvs::survive::engine::Engine;
 use kvs::vfs::{Cause, DirEntry, DirLock, DiskFile, LockMode, Vfs};
 use std::fmt;
 use std::io;

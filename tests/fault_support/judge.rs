@@ -3,13 +3,13 @@
 #![allow(dead_code, reason = "what one test file leaves unused, another uses")]
 
 use crate::fault_support::alloc;
-use crate::fault_support::engine::Engine;
 use crate::fault_support::real;
 use crate::fault_support::store::{DIR, Model, open, open_at};
 use kvs::engine::KvsRead;
 use kvs::engine::options::Access;
 use kvs::engine::range::KeyRange;
 use kvs::error::Error;
+use kvs::survive::engine::Engine;
 use kvs::vfs::memory::image::Image;
 use kvs::vfs::memory::{Record, SimDisk};
 use kvs::vfs::os::OsDisk;

@@ -1,11 +1,11 @@
 //! A small store on a disk in memory, and what it holds.
 
-use crate::fault_support::engine::Engine;
 use kvs::engine::event::Listener;
 use kvs::engine::options::{Access, Durability, OpenOptions};
 use kvs::engine::range::KeyRange;
 use kvs::engine::{KvsEngine, KvsRead};
 use kvs::error::Result;
+use kvs::survive::engine::Engine;
 use kvs::vfs::Vfs;
 use kvs::worker::Schedule;
 use std::collections::BTreeMap;

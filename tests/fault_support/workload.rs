@@ -1,7 +1,6 @@
 //! A store's life in some sixty steps, on a disk that may fail at any moment, and what must hold then.
 
 use crate::fault_support::durable::synced_only;
-use crate::fault_support::engine::Engine;
 use crate::fault_support::store::{DIR, Model, contents, open, open_options};
 use kvs::engine::batch::WriteBatch;
 use kvs::engine::event::{Event, Listener};
@@ -11,6 +10,7 @@ use kvs::engine::options::{Access, Durability, OpenOptions, WriteOptions};
 use kvs::engine::range::KeyRange;
 use kvs::engine::{KvsEngine, Pairs};
 use kvs::error::{Error, Result};
+use kvs::survive::engine::Engine;
 use kvs::vfs::fault::FaultDisk;
 use kvs::vfs::memory::image::Image;
 use kvs::vfs::memory::{Record, SimDisk};

@@ -30,6 +30,16 @@ pub(super) enum Tear {
     Hole(usize, usize),
 }
 
+impl Tear {
+    /// Which part, in words.
+    pub(super) fn words(self) -> String {
+        match self {
+            Tear::Cut(at) => format!("only its first {at} bytes there"),
+            Tear::Hole(from, to) => format!("its bytes {from}..{to} not there, but its length"),
+        }
+    }
+}
+
 /// How a step of the recording changed what may be found after a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -331,11 +341,7 @@ pub(super) fn describe(recording: &Recording, pending: &[Pending<'_>], fates: &[
     }
     for (op, fate) in pending.iter().zip(fates) {
         let Fate::Torn(tear) = fate else { continue };
-        let _ = write!(out, "; torn: #{} {}, ", op.index, recording.describe(op.index));
-        let _ = match tear {
-            Tear::Cut(at) => write!(out, "only its first {at} bytes there"),
-            Tear::Hole(from, to) => write!(out, "its bytes {from}..{to} not there, but its length"),
-        };
+        let _ = write!(out, "; torn: #{} {}, {}", op.index, recording.describe(op.index), tear.words());
     }
     out
 }

@@ -1,18 +1,10 @@
 //! One disk that a crash could have left, and what was found out about all of them.
 
 use crate::vfs::crash::model::{Fate, Pending, describe};
+use crate::vfs::crash::timeline::{Crash, Timeline, timeline};
 use crate::vfs::memory::image::Image;
 use crate::vfs::memory::recording::{Mark, Op, Recording};
 use std::fmt;
-
-/// How it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Crash {
-    /// The process was killed: the operating system still writes all that it was handed.
-    Kill,
-    /// The power went: what was not synced may be there or not.
-    PowerCut,
-}
 
 /// How far the marks of a recording had come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,6 +63,11 @@ impl State<'_> {
         })
     }
 
+    /// What was done and what became of it, up to the crash.
+    pub(super) fn timeline(&self) -> Timeline {
+        timeline(self.recording, self.pending, self.fates, self.cut, self.crash)
+    }
+
     /// What happened, in words.
     pub fn describe(&self) -> String {
         let last = match self.cut {
@@ -96,6 +93,8 @@ pub struct Violation {
     pub message: String,
     /// The disk, to look at it again.
     pub image: Image,
+    /// What was done and what became of it, up to the crash.
+    pub timeline: Timeline,
 }
 
 /// What came of exploring a recording.

@@ -88,6 +88,9 @@ pub struct Base {
     pub files: BTreeMap<FileId, Content>,
 }
 
+/// How the note begins that takes the place of an operation that was left out.
+pub const LEFT_OUT: &str = "left out: ";
+
 /// A sync to be left out of a recording, as if the code had never asked for it: when no test fails
 /// then, either the sync is not needed, or a test is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,7 +203,7 @@ impl Recording {
             }
         }
         for &index in &forgotten {
-            let note = format!("left out: {}", self.describe(index));
+            let note = format!("{LEFT_OUT}{}", self.describe(index));
             self.ops[index] = Op::Mark(Mark::Note(note));
         }
         forgotten.len()

@@ -1,20 +1,21 @@
 //! What must be true of every disk that a crash could have left.
 
-use crate::crash_support::history::{History, Setting, put_pair};
-use kvs::engine::options::WriteOptions;
-use kvs::engine::{KvsEngine, batch::WriteBatch, range::KeyRange};
-use kvs::error::Error;
-use kvs::vfs::Vfs;
-use kvs::vfs::crash::state::State;
-use kvs::vfs::memory::recording::Mark;
-use kvs::vfs::memory::{Record, SimDisk};
+use crate::engine::options::WriteOptions;
+use crate::engine::{KvsEngine, batch::WriteBatch};
+use crate::error::Error;
+use crate::survive::history::{History, Made, Setting};
+use crate::survive::model::{digest, put_pair};
+use crate::vfs::Vfs;
+use crate::vfs::crash::state::State;
+use crate::vfs::memory::recording::Mark;
+use crate::vfs::memory::{Record, SimDisk};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
 
 /// Greater than every key of a workload.
-const PROBE: &[u8] = &[0xff; 5];
+const PROBE: &[u8] = &[0xff; 40];
 
 /// One disk in so many is opened for reading first.
 const READ_FIRST: u128 = 8;
@@ -26,20 +27,20 @@ const READ_FIRST: u128 = 8;
 /// - LIVE: it can be written, read and compacted, and the next opening finds the same and the write.
 /// - Who opens it for reading finds the same, and changes nothing.
 /// - No temporary file is left once it is open.
-/// - A checkpoint that has returned is a store with what was written before it; one that has not is
-///   such a store, or none.
+/// - A checkpoint or a migration that has returned is a store with what was written before it; one that
+///   has not is such a store, or none.
 ///
 /// What a disk is mended to depends on the disk alone, and is kept in [`Known`].
-pub(crate) struct Oracle<'h> {
+pub struct Oracle<'h> {
     setting: &'h Setting,
     prefixes: &'h [u128],
-    checkpoints: &'h [(&'static str, u64)],
+    made: &'h [Made],
     known: &'h mut Known,
 }
 
 /// What is known of disks with a store of one setting: shared between histories that leave the same.
 #[derive(Default)]
-pub(crate) struct Known {
+pub struct Known {
     /// By the hash of the disk, that of what the store on it holds, once all else was found right.
     found: HashMap<u128, u128>,
     /// Disks as a recovery leaves them that were found alive: many crashes are mended to the same.
@@ -48,25 +49,30 @@ pub(crate) struct Known {
 
 impl Known {
     /// Every disk that was judged.
-    pub(crate) fn into_disks(self) -> HashSet<u128> {
+    pub fn into_disks(self) -> HashSet<u128> {
         self.found.into_keys().collect()
     }
 }
 
 impl<'h> Oracle<'h> {
-    pub(crate) fn new(history: &'h History, known: &'h mut Known) -> Oracle<'h> {
-        let History { setting, prefixes, checkpoints, .. } = history;
-        Oracle { setting, prefixes, checkpoints, known }
+    /// Judges the disks that a crash of this history could have left.
+    pub fn new(history: &'h History, known: &'h mut Known) -> Oracle<'h> {
+        let History { setting, prefixes, made, .. } = history;
+        Oracle { setting, prefixes, made, known }
     }
 
     /// Every disk must hold exactly this.
-    pub(crate) fn exactly(held: &'h [u128; 1], setting: &'h Setting, known: &'h mut Known) -> Oracle<'h> {
-        Oracle { setting, prefixes: held, checkpoints: &[], known }
+    pub fn exactly(held: &'h [u128; 1], setting: &'h Setting, known: &'h mut Known) -> Oracle<'h> {
+        Oracle { setting, prefixes: held, made: &[], known }
     }
 
-    pub(crate) fn judge(&mut self, state: &State<'_>) -> Result<(), String> {
+    /// Whether all promises are kept on this disk; if not, which is broken and how.
+    ///
+    /// # Errors
+    /// The broken promise, in words.
+    pub fn judge(&mut self, state: &State<'_>) -> Result<(), String> {
         let disk = SimDisk::from_image(&state.image, Record::Off);
-        self.judge_checkpoints(&disk, state)?;
+        self.judge_made(&disk, state)?;
         let hash = state.image.hash();
         if let Some(&found) = self.known.found.get(&hash) {
             return self.check_prefix(found, state.lo(), state.hi());
@@ -104,12 +110,19 @@ impl<'h> Oracle<'h> {
         if self.prefixes[lo as usize..=hi as usize].contains(&found) {
             return Ok(());
         }
-        let which: Vec<_> = (0..self.prefixes.len()).filter(|&k| self.prefixes[k] == found).collect();
-        Err(format!("PREFIX: {lo} to {hi} changes may be there; what is there was there after {which:?}"))
+        let wanted = match hi - lo {
+            0 => format!("the first {lo} changes must be there"),
+            _ => format!("the first {lo} changes must be there, and no more than {hi}"),
+        };
+        let there = match (0..self.prefixes.len()).rev().find(|&k| self.prefixes[k] == found) {
+            Some(count) => format!("the store holds what was there after {count}"),
+            None => "the store holds what was never there".into(),
+        };
+        Err(format!("PREFIX: {wanted}; {there}"))
     }
 
     fn check_names(&self, disk: &SimDisk) -> Result<(), String> {
-        let names = disk.list(Path::new(self.setting.path)).map_err(|e| e.to_string())?;
+        let names = disk.list(Path::new(&self.setting.path)).map_err(|e| e.to_string())?;
         match names.iter().find(|entry| entry.name.ends_with(".tmp")) {
             Some(entry) => Err(format!("{} is left over", entry.name)),
             None => Ok(()),
@@ -134,17 +147,21 @@ impl<'h> Oracle<'h> {
         }
     }
 
-    fn judge_checkpoints(&self, disk: &SimDisk, state: &State<'_>) -> Result<(), String> {
-        for &(dest, changes) in self.checkpoints {
-            let note = format!("checkpoint {dest}");
+    /// The other stores: a checkpoint, a migration.
+    fn judge_made(&self, disk: &SimDisk, state: &State<'_>) -> Result<(), String> {
+        for made in self.made {
+            let (note, path) = (made.note(), &made.path);
             let returned = state.marks().any(|mark| matches!(mark, Mark::Note(said) if *said == note));
-            // Opening for reading makes nothing.
-            let store = match self.setting.open_existing(Arc::new(disk.clone()), Path::new(dest)) {
-                Err(Error::NoStore { .. }) if !returned => continue,
-                other => other.map_err(told(dest))?,
+            let migrated = self.setting.migrated();
+            let setting = if made.is_migrated { &migrated } else { self.setting };
+            // Opening what is there already makes nothing.
+            let store = match setting.open_existing(Arc::new(disk.clone()), Path::new(path)) {
+                Err(Error::NoStore { .. } | Error::Unfinished { .. }) if !returned => continue,
+                other => other.map_err(told(path))?,
             };
-            let found = digest(&*store).map_err(told(dest))?.digest128();
-            self.check_prefix(found, changes, changes).map_err(|e| format!("{dest}: {e}"))?;
+            let found = digest(&*store).map_err(told(path))?.digest128();
+            let changes = made.changes;
+            self.check_prefix(found, changes, changes).map_err(|e| format!("{path}: {e}"))?;
         }
         Ok(())
     }
@@ -152,17 +169,4 @@ impl<'h> Oracle<'h> {
 
 fn told(what: &str) -> impl Fn(Error) -> String {
     move |error| format!("{what}: {error}")
-}
-
-/// The hash of a store's contents, to which more can be added.
-pub(crate) fn digest(store: &dyn KvsEngine) -> kvs::error::Result<Xxh3> {
-    let mut digest = Xxh3::new();
-    let mut cursor = store.cursor(KeyRange::all())?;
-    cursor.seek_to_first()?;
-    while cursor.valid() {
-        let key = cursor.key().to_vec();
-        put_pair(&mut digest, &key, cursor.value()?);
-        cursor.next()?;
-    }
-    Ok(digest)
 }

@@ -1,0 +1,466 @@
+//! `kvs crash`.
+
+use crate::cli::failure::{Failure, Outcome};
+use crate::cli::interrupt;
+use crate::cli::lab::short;
+use crate::cli::progress::Progress;
+use crate::cli::session::Session;
+use crate::cli::stream;
+use crate::cli::table::{self, Side};
+use crate::engine::kind::EngineKind;
+use crate::engine::options::Durability;
+use crate::survive::crash::forget::{Forget, count};
+use crate::survive::crash::report::{Example, Summary, Tally};
+use crate::survive::crash::shrink::shortest;
+use crate::survive::crash::sweep::{Omission, Verdict, sweep};
+use crate::survive::crash::{self, Effort, Experiment, Watch, Way, script};
+use crate::survive::engine::Engine;
+use crate::survive::error::Error;
+use crate::survive::history::{Setting, Workload};
+use crate::survive::script::file::Script;
+use crate::survive::workloads;
+use clap::Args;
+use cpu_time::ProcessTime;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Crash a store at every operation, and judge every disk that could be left
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  kvs crash                                    both engines, a usual budget
+  kvs -e lsm crash compact levels              two workloads of one engine
+  kvs -e lsm crash singles --forget sync:wal   leave syncs out, and see what breaks
+  kvs crash --forget each                      each sync in its turn: is it missed?
+  kvs -e bitcask crash --script mine.txt --save shortest.txt
+  kvs crash --budget long                      millions of disks; or a time, as 10m or 8h
+
+A life of a store is recorded on a disk in memory; no directory is touched. A crash may leave any part
+of what was not synced, in any order, torn in any way. Each such disk is opened: it must hold a prefix of
+what was asked for, with all that was acknowledged, batches whole; and go on. Then a killed process'
+disk is handed to a second one, and recoveries crash in their turn. Exit code 4: a promise was broken.")]
+pub(crate) struct Crash {
+    /// Workloads, by name; --list tells what there is [default: all]
+    #[arg(value_name = "WORKLOAD", conflicts_with = "script")]
+    workloads: Vec<String>,
+
+    /// Explore what a script does, in place of workloads
+    #[arg(long, value_name = "FILE")]
+    script: Option<PathBuf>,
+
+    /// Leave syncs out: sync:NAME, rename:manifest, rename:identity; or each, one after the other
+    #[arg(long, value_name = "WHAT")]
+    forget: Option<String>,
+
+    /// How much is tried: short, long, or for how long, as 30s, 10m, 8h
+    #[arg(long, value_name = "BUDGET", default_value = "short", value_parser = budget)]
+    budget: Budget,
+
+    /// One crash only, or (2) second lives and recoveries that crash too
+    #[arg(long, value_name = "1|2", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2))]
+    depth: u8,
+
+    /// From which everything random is drawn
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+
+    /// Threads that explore [default: as many as there are processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+
+    /// Write the shortest script that shows the first violation
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+
+    /// List the workloads, and the syncs that can be left out
+    #[arg(long)]
+    list: bool,
+}
+
+/// How much is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Budget {
+    Effort(Effort),
+    Time(Duration),
+}
+
+fn budget(text: &str) -> Result<Budget, String> {
+    match text {
+        "short" => Ok(Budget::Effort(Effort::Short)),
+        "long" => Ok(Budget::Effort(Effort::Long)),
+        _ => duration(text).map(Budget::Time).map_err(|error| format!("{error}; or short, long")),
+    }
+}
+
+/// Reads `90s`, `10m`, `8h`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let units = [("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+    let found = units.iter().find_map(|(unit, seconds)| {
+        let number: f64 = text.strip_suffix(unit)?.parse().ok()?;
+        Duration::try_from_secs_f64(number * seconds).ok().filter(|time| !time.is_zero())
+    });
+    found.ok_or_else(|| format!("{text}: write a time as 90s, 10m or 8h"))
+}
+
+/// What went wrong, for the command line.
+pub(crate) fn failure(error: Error) -> Failure {
+    match error {
+        Error::Store(error) => Failure::from(error),
+        Error::Plan(reason) => Failure::usage(reason),
+        Error::Interrupted => Failure::interrupted(),
+        wrong @ Error::Wrong(_) => Failure::from(crate::error::Error::invalid(wrong.to_string())),
+    }
+}
+
+/// The engines that are put to the test: the one that was asked for, or both.
+pub(crate) fn engines(session: &Session) -> Result<Vec<Engine>, Failure> {
+    let kinds = match session.place.named_engine() {
+        Some(kind) => vec![kind],
+        None if !session.place.settings().is_empty() => {
+            return Err(Failure::usage("-o sets an option of one engine: name it with -e"));
+        }
+        None => vec![EngineKind::Bitcask, EngineKind::Lsm],
+    };
+    kinds
+        .into_iter()
+        .map(|kind| {
+            let mut engine = Engine::small(kind)?;
+            for (name, value) in session.place.settings() {
+                engine = engine.with(name, value);
+            }
+            Ok(engine)
+        })
+        .collect()
+}
+
+impl Crash {
+    pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
+        let engines = engines(session)?;
+        if self.list {
+            return list(session, &engines);
+        }
+        interrupt::let_it_end();
+        if self.forget.as_deref() == Some("each") {
+            return self.sweep(session, &engines);
+        }
+        let forget: Option<Forget> = self.forget.as_deref().map(str::parse).transpose().map_err(failure)?;
+        let mut outcome = Outcome::Done;
+        for engine in &engines {
+            let summary = self.explore(session, engine, forget.as_ref())?;
+            if summary.violations > 0 {
+                outcome = Outcome::Damaged;
+            }
+            self.tell(session, &summary)?;
+        }
+        Ok(outcome)
+    }
+
+    fn explore(
+        &self,
+        session: &Session,
+        engine: &Engine,
+        forget: Option<&Forget>,
+    ) -> Result<Summary, Failure> {
+        let live = Live::new(Progress::words(&session.voice, "crash"), engine.name());
+        let begun = Instant::now();
+        let mut tally = Tally::new(engine, self.seed);
+        let mut found = None;
+        for round in 0.. {
+            let effort = match self.budget {
+                Budget::Effort(effort) => effort,
+                Budget::Time(_) => Effort::Short,
+            };
+            let more = self.experiments(session, engine, effort, self.seed.wrapping_add(round * ROUND))?;
+            let threads = self.threads();
+            let start = ProcessTime::now();
+            let outcomes = crash::run(&more, forget, threads, &live).map_err(failure)?;
+            tally.add(&more, &outcomes, start.elapsed().as_secs_f64());
+            found = more.into_iter().zip(outcomes).find_map(|(experiment, outcome)| {
+                Some((experiment, outcome.report.violations.into_iter().next()?))
+            });
+            let is_over = match self.budget {
+                Budget::Effort(_) => true,
+                Budget::Time(time) => begun.elapsed() >= time,
+            };
+            if is_over || found.is_some() {
+                break;
+            }
+        }
+        let mut summary = tally.summary();
+        if let Some(forget) = forget {
+            if summary.left_out == 0 {
+                return Err(Failure::usage(format!(
+                    "{forget}: no workload here does that, of {}; `kvs crash --list` tells which do what",
+                    engine.name()
+                )));
+            }
+            summary.forgotten.push(forget.to_string());
+        }
+        if let Some((experiment, violation)) = &found {
+            live.progress.say("looking for the shortest script that shows it".into());
+            if let Some(shortest) = shortest(experiment, forget).map_err(failure)? {
+                let text = script::text(&shortest.experiment.workload);
+                self.save(session, &text)?;
+                summary.first = Some(Example::of(experiment, violation, &shortest, text));
+            }
+        }
+        Ok(summary)
+    }
+
+    fn threads(&self) -> usize {
+        let all = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.threads.map_or_else(all, usize::from)
+    }
+
+    /// What is tried of an engine in one round; rounds after the first have other random workloads, and
+    /// draw other disks of the fixed ones.
+    fn experiments(
+        &self,
+        session: &Session,
+        engine: &Engine,
+        effort: Effort,
+        seed: u64,
+    ) -> Result<Vec<Experiment>, Failure> {
+        let durability = session.place.durability();
+        let mut all = match (&self.script, &self.workloads[..]) {
+            (Some(file), _) => {
+                let text = stream::read_text(file)?;
+                let script = Script::read(&text)
+                    .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
+                let name = file.file_stem().unwrap_or_default().to_string_lossy();
+                let workload = script::workload(&name, &script, &Setting::of(engine)).map_err(failure)?;
+                each_way(&[workload], effort, seed)
+            }
+            (None, []) => crash::experiments(engine, effort, seed),
+            (None, names) => each_way(&named(engine, names)?, effort, seed),
+        };
+        all.retain(|experiment| self.depth == 2 || matches!(experiment.way, Way::Crash));
+        // What is asked for holds everywhere; otherwise each workload has its own.
+        if durability != Durability::Os {
+            all.iter_mut().for_each(|experiment| experiment.workload.setting.durability = durability);
+        }
+        Ok(all)
+    }
+
+    fn save(&self, session: &Session, text: &str) -> Result<(), Failure> {
+        let Some(path) = &self.save else { return Ok(()) };
+        stream::write_text(path, text)?;
+        session.voice.note(&format!("the shortest script is in {}", path.display()));
+        Ok(())
+    }
+
+    fn tell(&self, session: &mut Session, summary: &Summary) -> Result<(), Failure> {
+        match session.out.is_json() {
+            true => session.out.object(summary),
+            false => session.out.put(|out, color| put(out, summary, color)),
+        }
+    }
+
+    fn sweep(&self, session: &mut Session, engines: &[Engine]) -> Result<Outcome, Failure> {
+        let mut all = Vec::new();
+        for engine in engines {
+            let progress = Progress::words(&session.voice, "crash");
+            let found = sweep(engine, self.seed, &mut |site| {
+                progress.say(format!("{}: without sync:{}", engine.name(), site.name()));
+                interrupt::check().is_ok()
+            });
+            all.extend(found.map_err(failure)?);
+        }
+        let is_right = all.iter().all(|omission| omission.verdict.is_right());
+        match session.out.is_json() {
+            true => all.iter().try_for_each(|omission| session.out.object(omission))?,
+            false => session.out.put(|out, color| put_omissions(out, &all, color))?,
+        }
+        Ok(if is_right { Outcome::Done } else { Outcome::Damaged })
+    }
+}
+
+/// Seeds from one round to the next.
+const ROUND: u64 = 1000;
+
+fn each_way(workloads: &[Workload], effort: Effort, seed: u64) -> Vec<Experiment> {
+    let ways = Way::all();
+    let pairs = ways.iter().flat_map(|way| workloads.iter().map(move |workload| (way, workload)));
+    pairs
+        .map(|(way, workload)| Experiment { workload: workload.clone(), way: way.clone(), effort, seed })
+        .collect()
+}
+
+/// The workloads of these names; `random 7` may be written `random-7`, as all blanks.
+fn named(engine: &Engine, names: &[String]) -> Result<Vec<Workload>, Failure> {
+    let fixed = workloads::fixed(engine);
+    let find = |name: &String| {
+        let plain = name.replace('-', " ");
+        if let Some(seed) = plain.strip_prefix("random ").and_then(|seed| seed.parse().ok()) {
+            return Ok(workloads::random(engine, seed));
+        }
+        let found = fixed.iter().find(|workload| workload.name.replace(',', "") == plain.replace(',', ""));
+        found.cloned().ok_or_else(|| {
+            Failure::usage(format!(
+                "{name}: {} has no such workload; `kvs crash --list` names them",
+                engine.name()
+            ))
+        })
+    };
+    names.iter().map(find).collect()
+}
+
+/// How workloads are written on the command line.
+fn word(name: &str) -> String {
+    name.replace(',', "").replace(' ', "-")
+}
+
+fn list(session: &mut Session, engines: &[Engine]) -> Result<Outcome, Failure> {
+    let mut of: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    let mut counts = Vec::new();
+    for engine in engines {
+        let workloads = workloads::fixed(engine);
+        for workload in &workloads {
+            of.entry(word(&workload.name)).or_default().push(engine.name());
+        }
+        counts.push(count(&workloads).map_err(failure)?);
+    }
+    let rows: Vec<_> = of.into_iter().map(|(name, engines)| [name, engines.join(", ")]).collect();
+    let mut syncs = Vec::new();
+    for (name, what) in Forget::names() {
+        let forget: Forget = format!("sync:{name}").parse().map_err(failure)?;
+        let times = |counts: &BTreeMap<_, usize>| forget.count(counts).to_string();
+        let times: Vec<_> = counts.iter().map(times).collect();
+        syncs.push([format!("sync:{name}"), times.join(" / "), what]);
+    }
+    session.out.put(|out, color| {
+        table::put(out, [("workload", Side::Left), ("engines", Side::Left)], &rows, color)?;
+        writeln!(out, "random-N      anything, from the seed N\n")?;
+        let names: Vec<_> = engines.iter().map(Engine::name).collect();
+        writeln!(
+            out,
+            "Syncs that --forget leaves out, and how often these workloads make them ({}):\n",
+            names.join(" / ")
+        )?;
+        table::put(
+            out,
+            [("sync", Side::Left), ("times", Side::Right), ("what is synced", Side::Left)],
+            &syncs,
+            color,
+        )
+    })?;
+    Ok(Outcome::Done)
+}
+
+fn put(out: &mut impl Write, summary: &Summary, color: bool) -> io::Result<()> {
+    writeln!(out, "{}, seed {}", summary.engine, summary.seed)?;
+    if !summary.forgotten.is_empty() {
+        writeln!(out, "left out: {}, {} times", summary.forgotten.join(", "), summary.left_out)?;
+    }
+    writeln!(out)?;
+    let right = |name| (name, Side::Right);
+    let head = [
+        ("", Side::Left),
+        right("workloads"),
+        right("cuts"),
+        right("states"),
+        right("disks"),
+        right("violations"),
+    ];
+    let rows: Vec<_> = summary
+        .ways
+        .iter()
+        .map(|row| {
+            let numbers = [row.workloads, row.cuts, row.states, row.disks, row.violations];
+            let [workloads, cuts, states, disks, violations] = numbers.map(|n| n.to_string());
+            [row.way.clone(), workloads, cuts, states, disks, violations]
+        })
+        .collect();
+    table::put(out, head, &rows, color)?;
+    writeln!(
+        out,
+        "\n{} different disks, {} judgements, {} violations; {} states a second of processor",
+        summary.distinct_disks,
+        summary.judgements,
+        summary.violations,
+        short(summary.states_per_second)
+    )?;
+    if let Some(example) = &summary.first {
+        put_example(out, example)?;
+    }
+    writeln!(out)
+}
+
+fn put_example(out: &mut impl Write, example: &Example) -> io::Result<()> {
+    writeln!(out, "\nThe first: {}, in {}\n  {}", example.message, example.experiment, example.description)?;
+    writeln!(out, "\nThe shortest script that shows one:\n")?;
+    example.script.lines().try_for_each(|line| writeln!(out, "{}", format!("  {line}").trim_end()))?;
+    writeln!(out, "\nIts crash: {}\n", example.shortest_message)?;
+    example.timeline.iter().chain(&example.missing).try_for_each(|line| writeln!(out, "  {line}"))
+}
+
+fn put_omissions(out: &mut impl Write, omissions: &[Omission], color: bool) -> io::Result<()> {
+    let head = [
+        ("engine", Side::Left),
+        ("left out", Side::Left),
+        ("times", Side::Right),
+        ("noticed", Side::Left),
+        ("where, or why not", Side::Left),
+    ];
+    let rows: Vec<_> = omissions
+        .iter()
+        .map(|omission| {
+            let (noticed, why) = match &omission.verdict {
+                Verdict::Caught { by, message } => ("yes", format!("{by}: {message}")),
+                Verdict::NotNeeded { because } => ("no need", (*because).to_string()),
+                Verdict::Missed => ("MISSED", "nothing breaks, and nobody knows why".to_string()),
+                Verdict::NeededAfterAll { message } => ("NEEDED", message.clone()),
+            };
+            let sync = format!("sync:{}", omission.sync);
+            [omission.engine.to_string(), sync, omission.times.to_string(), noticed.to_string(), why]
+        })
+        .collect();
+    table::put(out, head, &rows, color)?;
+    let caught = omissions.iter().filter(|omission| matches!(omission.verdict, Verdict::Caught { .. }));
+    let not_needed =
+        omissions.iter().filter(|omission| matches!(omission.verdict, Verdict::NotNeeded { .. }));
+    let wrong = omissions.iter().filter(|omission| !omission.verdict.is_right()).count();
+    let (caught, not_needed) = (caught.count(), not_needed.count());
+    writeln!(out, "\n{caught} caught, {not_needed} not needed for a reason, {wrong} wrong")
+}
+
+/// Shows how far it has come, and ends it when somebody interrupts.
+struct Live {
+    progress: Progress,
+    engine: &'static str,
+    parts: AtomicU64,
+}
+
+impl Live {
+    fn new(progress: Progress, engine: &'static str) -> Live {
+        Live { progress, engine, parts: AtomicU64::new(0) }
+    }
+}
+
+impl Watch for Live {
+    fn see(&self, experiment: &Experiment, so_far: &crash::Outcome) -> bool {
+        let parts = self.parts.fetch_add(1, Ordering::Relaxed) + 1;
+        let (engine, name, disks) = (self.engine, experiment.name(), so_far.disks.len());
+        self.progress.say(format!("{engine}: {parts} parts; {name}: {disks} disks"));
+        interrupt::check().is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Budget, budget, duration};
+    use crate::survive::crash::Effort;
+    use std::time::Duration;
+
+    #[test]
+    fn budgets_are_read() {
+        assert_eq!(budget("short"), Ok(Budget::Effort(Effort::Short)));
+        assert_eq!(budget("1.5m"), Ok(Budget::Time(Duration::from_secs(90))));
+        assert_eq!(duration("8h"), Ok(Duration::from_secs(8 * 3600)));
+        for wrong in ["", "10", "-1s", "0s", "m", "1d", "inf s", "1e400h"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

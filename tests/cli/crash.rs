@@ -1,0 +1,105 @@
+//! The explorer from outside: `kvs crash`.
+#![expect(clippy::unwrap_used, reason = "where a step of a test fails, the test fails")]
+
+use crate::user::User;
+use serde_json::Value;
+
+fn summary(user: &User, line: &str) -> Value {
+    let answer = user.line(line);
+    assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+    let mut summary: Value = serde_json::from_slice(&answer.stdout).unwrap();
+    // The only figures that a clock has a part in.
+    for clocked in ["cpu_seconds", "states_per_second"] {
+        assert!(summary.as_object_mut().unwrap().remove(clocked).unwrap().as_f64().unwrap() > 0.0);
+    }
+    summary
+}
+
+#[test]
+fn the_same_seed_finds_the_same_on_any_number_of_threads() {
+    User::each(|user| {
+        let line = "crash creation singles --json";
+        let one = summary(user, &format!("{line} --threads 1"));
+        assert_eq!(one, summary(user, &format!("{line} --threads 3")));
+        assert_ne!(one, summary(user, &format!("{line} --seed 2")));
+        assert_eq!((&one["violations"], &one["first"]), (&Value::from(0), &Value::Null));
+        assert!(one["distinct_disks"].as_u64().unwrap() > 300, "{one}");
+        let ways: Vec<_> =
+            one["ways"].as_array().unwrap().iter().map(|way| way["way"].as_str().unwrap()).collect();
+        assert_eq!(ways.len(), 5, "{ways:?}");
+        let plain = summary(user, &format!("{line} --depth 1"));
+        assert_eq!(plain["ways"], Value::from(vec![one["ways"][0].clone()]));
+        assert_eq!(std::fs::read_dir(user.dir.path()).unwrap().count(), 0, "no directory is touched");
+    });
+}
+
+/// Without the sync of its log, a durable write is lost: one line shows it, and the timeline says which
+/// sync was missing.
+#[test]
+fn a_sync_that_is_left_out_is_shown_by_the_shortest_script() {
+    User::each(|user| {
+        let answer = user.line("crash singles rotation --forget sync:log --save shortest.txt");
+        assert_eq!(answer.code, Some(4), "{}", answer.stderr);
+        let text = String::from_utf8(answer.stdout).unwrap();
+        assert!(text.contains("left out: sync:log, "), "{text}");
+        assert!(text.contains("  lost\n"), "{text}");
+        assert!(text.contains("missing: `sync /s/00000"), "{text}");
+        assert!(text.contains(", which was left out at #"), "{text}");
+        let script = user.read("shortest.txt");
+        let script = String::from_utf8(script).unwrap();
+        let steps: Vec<_> =
+            script.split("\n\n").last().unwrap().lines().filter(|line| !line.starts_with('#')).collect();
+        assert!(steps.len() == 1 && steps[0].contains('!'), "{script}");
+        // It can be done again; and with its syncs the store survives it.
+        assert_eq!(user.line("crash --script shortest.txt --forget sync:log").code, Some(4));
+        assert_eq!(user.line("crash --script shortest.txt").code, Some(0));
+    });
+}
+
+#[test]
+fn what_can_be_crashed_is_listed() {
+    User::each(|user| {
+        let text = String::from_utf8(user.line("crash --list").stdout).unwrap();
+        for word in ["creation", "deleted-between-merges", "migration", "random-N", "sync:durable-write"] {
+            assert!(text.contains(word), "{word}: {text}");
+        }
+    });
+}
+
+#[test]
+fn what_can_not_be_crashed_is_refused_and_says_what_to_do() {
+    User::each(|user| {
+        user.write("fails.txt", "set a b\nfail sync 1 EIO\n");
+        user.write("odd.txt", "set a b\nfrobnicate\n");
+        let elsewhere = if user.engine == "lsm" { "sync:merge-output" } else { "sync:loaded-table" };
+        for (line, words) in [
+            ("crash nosuch", "kvs crash --list"),
+            ("crash --forget sync:walnut", "kvs crash --list"),
+            ("crash --budget soon", "10m"),
+            ("crash --script missing.txt", "missing.txt"),
+            ("crash --script odd.txt", "line 2"),
+            ("crash --script fails.txt", "kvs torture"),
+            ("crash --script odd.txt creation", "cannot be used with"),
+            ("-o no_such=1 crash creation", "no_such"),
+            ("-e memory crash creation", "keeps no files"),
+        ] {
+            let answer = user.line(line);
+            assert!(answer.code == Some(2) || answer.code == Some(3), "{line}: {:?}", answer.code);
+            assert!(answer.stderr.contains(words), "{line}: {}", answer.stderr);
+        }
+        user.line(&format!("crash creation --forget {elsewhere}")).fails(2, "no workload here does that");
+    });
+}
+
+/// Ctrl-C ends it, and nothing is left.
+#[test]
+fn a_long_run_can_be_interrupted() {
+    User::each(|user| {
+        let child = user.start("crash --budget 1h");
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+        assert!(killed.unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
+    });
+}
