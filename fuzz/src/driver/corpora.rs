@@ -53,14 +53,14 @@ pub(super) fn seed(targets: &[&Target]) -> Result<(), String> {
     Ok(())
 }
 
-/// Makes the corpora of targets anew, with the smallest inputs of them and of what runs have come to that
-/// reach all that those reach. Inputs that were kept for a story (`story-…`) stay.
+/// Makes the corpora of targets anew, with few and small inputs of them and of what runs have come to that
+/// reach every edge that those reach. Inputs that were kept for a story (`story-…`) stay.
 pub(super) fn shrink(targets: &[&Target], programs: &Programs) -> Result<(), String> {
     for target in targets {
         let (work, new) = (work(target)?, made(folder("new", target))?);
         let mut merge = programs.of(target);
         let limit = format!("-max_len={}", target.max_len);
-        merge.args(["-merge=1", &limit]).args([&new, &kept(target), &work]);
+        merge.args(["-set_cover_merge=1", "-use_counters=0", &limit]).args([&new, &kept(target), &work]);
         let out = merge.output().map_err(|error| error.to_string())?;
         if !out.status.success() {
             return Err(format!("{}: {}", target.name, String::from_utf8_lossy(&out.stderr)));
