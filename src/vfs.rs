@@ -19,6 +19,7 @@ pub mod counting;
 pub mod crash;
 pub mod dir;
 pub mod fault;
+pub mod limits;
 pub mod memory;
 pub mod os;
 

@@ -10,7 +10,7 @@
 mod targets;
 
 use std::path::Path;
-use targets::{ALL, Target, cap, replay};
+use targets::{ALL, Target, cap, decoder, replay};
 
 /// Refuses what a decoder must not ask for.
 #[global_allocator]
@@ -51,6 +51,20 @@ macro_rules! targets {
 targets! {
     frame log edit manifest identity batch wal_batch wal segment hint properties block index filter compress table
     trace text range inspect store ops
+}
+
+/// The mutations must be able to find something: a decoder that believes a length.
+#[test]
+fn a_planted_defect_is_found() {
+    static GULLIBLE: Target = decoder(
+        "gullible",
+        |data| assert!(data.first().is_none_or(|&len| data.len() > usize::from(len)), "cut"),
+        || vec![b"\x03abc".to_vec(), b"\x00".to_vec()],
+    );
+    let silent = std::panic::catch_unwind(|| replay::replay(&GULLIBLE, Path::new("none"), 0));
+    assert_eq!(silent.ok(), Some(0), "the seeds are sound");
+    let found = std::panic::catch_unwind(|| replay::replay(&GULLIBLE, Path::new("none"), 1000));
+    assert!(found.is_err());
 }
 
 /// The allocator must be able to refuse something: a target that asks for more than it may ends the process.

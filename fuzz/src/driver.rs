@@ -43,8 +43,9 @@ fn named(name: &str) -> Result<&'static Target, String> {
 
 fn fuzz(arguments: &Arguments) -> Result<u8, String> {
     let programs = build::programs()?;
-    let waiting = Mutex::new(arguments.targets.iter().copied().collect::<VecDeque<_>>());
-    let figures = Mutex::new(Figures::of(arguments.json.clone()));
+    let figures = Figures::of(arguments.json.clone(), arguments.resume);
+    let left = arguments.targets.iter().copied().filter(|target| !figures.has(target.name));
+    let (waiting, figures) = (Mutex::new(left.collect::<VecDeque<_>>()), Mutex::new(figures));
     let next = || waiting.lock().ok()?.pop_front();
     println!("{}", figures::HEAD);
     let work = || -> Result<(), String> {

@@ -30,12 +30,14 @@ pub(super) struct Arguments {
     pub(super) jobs: usize,
     /// Where the figures go.
     pub(super) json: Option<PathBuf>,
+    /// Whether targets that have figures in that file are passed over.
+    pub(super) resume: bool,
     /// The page that gets the table.
     pub(super) notes: Option<PathBuf>,
 }
 
 pub(super) const USAGE: &str = "\
-kvs-fuzz TARGET...|all [--runs N] [--seconds N] [--jobs 1|2] [--json FILE] [--notes PAGE]
+kvs-fuzz TARGET...|all [--runs N] [--seconds N] [--jobs 1|2] [--json FILE [--resume]] [--notes PAGE]
 kvs-fuzz TARGET FILE...
 kvs-fuzz --list | --seed [TARGET...] | --shrink [TARGET...] | --replay [TARGET...] [--runs N]";
 
@@ -49,6 +51,7 @@ impl Arguments {
             seconds: 0,
             jobs: 1,
             json: None,
+            resume: false,
             notes: None,
         };
         let mut words = words.iter();
@@ -63,6 +66,7 @@ impl Arguments {
                 "--seconds" => arguments.seconds = number(value()?)?,
                 "--jobs" => arguments.jobs = number(value()?)?.clamp(1, 2) as usize,
                 "--json" => arguments.json = Some(value()?.into()),
+                "--resume" => arguments.resume = true,
                 "--notes" => arguments.notes = Some(value()?.into()),
                 "all" => arguments.targets.extend_from_slice(ALL),
                 word if word.starts_with('-') => return Err(format!("{word}: not known\n{USAGE}")),

@@ -51,6 +51,18 @@ impl Figure {
         format!("| `{name}` | {executions} | {rate} | {edges} | {corpus} | {findings} |")
     }
 
+    fn of_json(json: &Value) -> Option<Figure> {
+        let number = |name: &str| json[name].as_u64();
+        Some(Figure {
+            name: json["name"].as_str()?.to_string(),
+            executions: number("executions")?,
+            seconds: json["seconds"].as_f64()?,
+            edges: number("edges")?,
+            corpus: number("corpus")?,
+            findings: number("findings")?,
+        })
+    }
+
     fn json(&self) -> Value {
         let seconds = (self.seconds * 10.0).round() / 10.0;
         json!({
@@ -85,8 +97,17 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    pub(super) fn of(path: Option<PathBuf>) -> Figures {
-        Figures { path, all: Vec::new() }
+    /// None yet; or those that an earlier call has written to the file.
+    pub(super) fn of(path: Option<PathBuf>, resume: bool) -> Figures {
+        let text = path.as_ref().filter(|_| resume).and_then(|path| std::fs::read_to_string(path).ok());
+        let json: Option<Value> = text.and_then(|text| serde_json::from_str(&text).ok());
+        let rows = json.as_ref().and_then(|json| json["targets"].as_array());
+        let all = rows.into_iter().flatten().filter_map(Figure::of_json).collect();
+        Figures { path, all }
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.all.iter().any(|figure| figure.name == name)
     }
 
     pub(super) fn add(&mut self, figure: Figure) -> Result<(), String> {
@@ -111,5 +132,19 @@ impl Figures {
 
     pub(super) fn findings(&self) -> u64 {
         self.all.iter().map(|figure| figure.findings).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Figure;
+
+    #[test]
+    fn figures_are_read_from_what_the_fuzzer_prints_and_from_what_was_written() {
+        let mut figure = Figure { name: "block".into(), seconds: 2.5, findings: 1, ..Figure::default() };
+        figure.read("#1000\tNEW    cov: 261 ft: 598 corp: 165/8199b lim: 1024 exec/s: 500 rss: 28Mb");
+        figure.read("stat::number_of_executed_units: 1234567");
+        assert_eq!(figure.row(), "| `block` | 1,234,567 | 493,826 | 261 | 165 | 1 |");
+        assert_eq!(Figure::of_json(&figure.json()).map(|again| again.row()), Some(figure.row()));
     }
 }

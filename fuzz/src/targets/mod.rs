@@ -59,7 +59,8 @@ const BUFFER: usize = 2 << 20;
 /// What a frame of Zstandard begins with.
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-const fn decoder(name: &'static str, body: fn(&[u8]), seeds: fn() -> Vec<Vec<u8>>) -> Target {
+/// A target that is quick and needs next to no memory.
+pub(crate) const fn decoder(name: &'static str, body: fn(&[u8]), seeds: fn() -> Vec<Vec<u8>>) -> Target {
     Target { name, body, seeds, max_len: 1024, room: 64 << 10, cost: 1 }
 }
 

@@ -108,3 +108,32 @@ fn part(bytes: Option<&Bytes>, input: &mut Input<'_>) -> Vec<u8> {
         _ => durable.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::input::Input;
+    use super::after_power_cut;
+    use kvs::vfs::memory::SimDisk;
+    use kvs::vfs::{Cause, Vfs};
+    use std::path::Path;
+
+    #[test]
+    fn what_was_not_synced_may_be_lost() {
+        let disk = SimDisk::new();
+        let (synced, unsynced) = (Path::new("/synced"), Path::new("/unsynced"));
+        let log = disk.create(synced, Cause::Log).expect("a disk in memory");
+        log.append(b"one").and_then(|()| log.sync()).expect("a disk in memory");
+        disk.sync_dir(Path::new("/")).expect("a disk in memory");
+        log.append(b"two").expect("a disk in memory");
+        disk.create(unsynced, Cause::Log).expect("a disk in memory");
+        let left = |choices: &[u8]| after_power_cut(&disk.recording(), &mut Input::new(choices));
+        // No name that was not synced, and of the file nothing that was not; or all of both; or a part.
+        assert_eq!((left(&[0, 0]).get(synced), left(&[0, 0]).get(unsynced)), (Some(&b"one"[..]), None));
+        assert_eq!(
+            (left(&[1, 1]).get(synced), left(&[1, 1]).get(unsynced)),
+            (Some(&b"onetwo"[..]), Some(&b""[..]))
+        );
+        assert_eq!(left(&[0, 2, 1, 0]).get(synced), Some(&b"onet"[..]));
+        assert_eq!(left(&[0, 3, 1, 0]).get(synced), Some(&b"onet\0\0"[..]));
+    }
+}

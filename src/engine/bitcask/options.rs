@@ -15,7 +15,8 @@ pub struct BitcaskOptions {
     /// 0.95, or 1 for never by itself.
     pub merge_garbage_ratio: f64,
     /// The most segments that are held open for reading, beside the active one. Each costs a file
-    /// descriptor, and address space if it is mapped.
+    /// descriptor, and address space if it is mapped. Fewer, where the process may open fewer:
+    /// [`limits::open_files`](crate::vfs::limits::open_files).
     pub max_open_segments: usize,
     /// Whether segments are read through memory maps: a get then needs no system call. Without, a
     /// file that another program cuts is an error instead of the end of the process.
@@ -97,7 +98,8 @@ impl BitcaskOptions {
             option(
                 "max_open_segments",
                 default.max_open_segments.to_string(),
-                "segments held open for reading; each costs a file descriptor and, mapped, address space",
+                "segments held open for reading, or half of the files that the process may open; each costs a file \
+                 descriptor and, mapped, address space",
             ),
             option(
                 "mmap",

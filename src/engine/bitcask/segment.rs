@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::record::frame::{self, HEADER_LEN, Header, Record};
 use crate::vfs::Cause;
 use crate::vfs::dir::{Dir, File};
+use crate::vfs::limits;
 use arc_swap::{ArcSwapOption, Guard};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -180,7 +181,7 @@ impl Shelf {
         health: Arc<Health>,
         listener: Listener,
     ) -> Shelf {
-        let (mmap, max_open) = (options.mmap, options.max_open_segments);
+        let (mmap, max_open) = (options.mmap, options.max_open_segments.min(limits::open_files()));
         Shelf { dir, health, listener, store_id, mmap, max_open, open: Mutex::default() }
     }
 

@@ -113,7 +113,8 @@ pub struct LsmOptions {
     /// Compactions that run at a time. 1 to 16.
     pub compaction_jobs: usize,
     /// The most tables that are held open. Each costs a file descriptor, and memory for its index and
-    /// filter: about 2 % of it.
+    /// filter: about 2 % of it. Fewer, where the process may open fewer:
+    /// [`limits::open_files`](crate::vfs::limits::open_files).
     pub max_open_tables: usize,
     /// Whether tables are read through memory maps: a block that is not cached is then read without a
     /// system call, but counts as memory of the process.
@@ -293,7 +294,8 @@ impl LsmOptions {
             option(
                 "max_open_tables",
                 d.max_open_tables.to_string(),
-                "tables held open; each costs a file descriptor, and memory for its index and filter",
+                "tables held open, or half of the files that the process may open; each costs a file descriptor, and \
+                 memory for its index and filter",
             ),
             option(
                 "mmap",

@@ -7,6 +7,7 @@ use crate::engine::lsm::version::edit::TableMeta;
 use crate::error::{Error, Result};
 use crate::vfs::Cause;
 use crate::vfs::dir::Dir;
+use crate::vfs::limits;
 use arc_swap::{ArcSwapOption, Guard};
 use parking_lot::Mutex;
 use std::ops::Deref;
@@ -79,7 +80,11 @@ impl TableStore {
     /// The tables in `dir`. Opens none.
     pub fn new(dir: Dir, store_id: u64, options: &LsmOptions) -> TableStore {
         let shelf = Arc::new(Shelf::new(dir, store_id, options));
-        TableStore { shelf, max_open: options.max_open_tables, open: Mutex::default() }
+        TableStore {
+            shelf,
+            max_open: options.max_open_tables.min(limits::open_files()),
+            open: Mutex::default(),
+        }
     }
 
     /// What all tables share.
