@@ -128,10 +128,7 @@ impl Hunk {
         let path = head.strip_prefix("--- ").ok_or("a hunk begins with `--- path`")?;
         let (mut old, mut new) = (String::new(), String::new());
         for line in lines {
-            let (sign, rest) = match line.split_at_checked(1) {
-                Some(parts) => parts,
-                None => (" ", ""),
-            };
+            let (sign, rest) = line.split_at_checked(1).unwrap_or((" ", ""));
             if !matches!(sign, " " | "-" | "+") {
                 return Err(format!("a line of a hunk begins with {sign:?}"));
             }
