@@ -173,7 +173,12 @@ fn number(variable: &str, default: u64) -> u64 {
 
 /// Runs histories until one fails; returns it, as short as it gets, and what is wrong.
 fn search(kind: EngineKind, cases: u32, store: impl Fn(&Settings) -> Store) -> Option<(History, String)> {
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 5000, ..Config::default() };
+    let config = Config {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: number("KVS_MODEL_SHRINK", 5000) as u32,
+        ..Config::default()
+    };
     let mut seed = [0; 32];
     seed[..8].copy_from_slice(&number("KVS_MODEL_SEED", SEED).to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
