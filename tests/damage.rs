@@ -139,8 +139,10 @@ fn closed(engine: &Engine) -> (Image, Model) {
 }
 
 /// The tally of all damages, one line, and no silent one.
-fn report(what: &str, tally: &Tally) {
-    println!("{what}: {tally}");
+fn report(engine: &Engine, what: &str, tally: &Tally) {
+    let without =
+        if *engine == engine.plain() && engine.kind == EngineKind::Bitcask { ", without hints" } else { "" };
+    println!("\ndamage: {}: {what}{without}: {tally}", engine.name());
     assert!(
         tally.silent.is_empty(),
         "{what}: {tally}\n{}",
@@ -165,7 +167,7 @@ fn k01_every_bit_of_a_closed_store(engine: &Engine) {
                 judge.count(&mut tally, &image, Some(path), || format!("{} bit {bit}", path.display()));
             }
         }
-        report(&format!("bit flips, {engine}"), &tally);
+        report(&engine, "each bit of each file flipped", &tally);
     }
 }
 
@@ -269,7 +271,7 @@ fn k03_flip_or_cut_in_the_middle_of_the_manifest(engine: &Engine) {
         image.cut(&path, len);
         judge.count(&mut tally, &image, None, || format!("manifest cut to {len}"));
     }
-    report("manifest of a killed store, flips and cuts", &tally);
+    report(engine, "the manifest of a killed store, flips and cuts", &tally);
 }
 
 /// A listener, and what it heard about hints.
@@ -513,7 +515,7 @@ fn k06_every_cut_of_every_file(engine: &Engine) {
             }
         }
     }
-    report("cuts", &tally);
+    report(engine, "each file cut at each length", &tally);
 }
 
 // Row K6, the tail rule: the active log of a killed store, cut anywhere, leaves a prefix of the batches
@@ -565,7 +567,7 @@ fn k06_mapped_files(engine: &Engine) {
             judge.count_mapped(&mut tally, &image, || format!("{} bit {bit}", path.display()));
         }
     }
-    report("mapped, cuts and flips", &tally);
+    report(engine, "mapped files, cuts and flips", &tally);
 }
 
 /// Flips the first bit of the value that the record of `key` ends with; says in which segment.

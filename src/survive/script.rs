@@ -159,6 +159,6 @@ pub struct Failure {
     pub errno: Errno,
     /// Whether the call is done by half before it fails; a read just returns less, and does not fail.
     pub is_short: bool,
-    /// Whether it lasts, until `heal` or until the store is opened again.
+    /// Whether it lasts: until `heal`, a crash, or an opening that fails because of it.
     pub is_lasting: bool,
 }

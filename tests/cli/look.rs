@@ -52,6 +52,38 @@ fn damage_is_listed_and_exits_with_four() {
     });
 }
 
+/// A damaged record in a batch of a thousand: the other 999 are lost with it, and a page of lines that say the
+/// same would hide what else is wrong. What is alike is folded; JSON has each.
+#[test]
+fn damage_that_is_alike_is_folded() {
+    User::each(|user| {
+        let pairs: String = (0..1000).map(|n| format!("key{n:04}\tvalue {n}\n")).collect();
+        user.write("pairs.tsv", pairs);
+        user.line("-p db set first value").answers(0, "");
+        user.line("-p db import pairs.tsv --format tsv --batch 1000").answers(0, "");
+        let log = if user.engine == "lsm" { "db/000001.wal" } else { "db/000001.seg" };
+        let mut bytes = user.read(log);
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0x10;
+        user.write(log, bytes);
+        let verified = String::from_utf8(user.line("-p db verify").stdout).unwrap();
+        assert!(verified.lines().count() < 40, "{verified}");
+        let places = user.line("-p db verify --json").json()["damage"].as_array().unwrap().len();
+        assert!(
+            verified
+                .trim_end()
+                .ends_with(&format!("DAMAGED: {places} place{}", if places == 1 { "" } else { "s" }))
+        );
+        let repaired = user.line("-p db repair saved");
+        assert_eq!(repaired.code, Some(4));
+        let text = String::from_utf8(repaired.stdout).unwrap() + &repaired.stderr;
+        assert!(text.lines().count() < 60, "{text}");
+        if user.engine == "bitcask" {
+            assert!(places > 400 && verified.contains(" more like it, up to "), "{places}: {verified}");
+        }
+    });
+}
+
 #[test]
 fn repair_saves_what_is_whole_and_touches_nothing() {
     User::each(|user| {

@@ -67,6 +67,9 @@ impl Report {
     }
 }
 
+/// Keys that are shown.
+const KEYS: usize = 20;
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Saved { keys, bytes, files, records, tombstones } = self.saved;
@@ -82,10 +85,13 @@ impl fmt::Display for Report {
         for Lost { path, offset, bytes, reason } in &self.lost {
             writeln!(f, "  LOST   {path} at {offset}, {}: {reason}", count(*bytes, "byte"))?;
         }
-        for LostKey { key, has_older_value } in &self.keys {
+        for LostKey { key, has_older_value } in self.keys.iter().take(KEYS) {
             let instead =
                 if *has_older_value { "an older value is there instead" } else { "it is not there" };
             writeln!(f, "  KEY    {key}: {instead}")?;
+        }
+        if self.keys.len() > KEYS {
+            writeln!(f, "  KEY    and {} more; --json names them", self.keys.len() - KEYS)?;
         }
         for note in &self.notes {
             writeln!(f, "  note   {note}")?;

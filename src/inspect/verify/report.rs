@@ -50,6 +50,10 @@ impl Report {
     }
 }
 
+/// Of places in a row that are damaged alike, so many are shown: what is missing at the beginning of a large
+/// batch is missed by each of its records.
+const ALIKE: usize = 3;
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {} store", self.path, with_article(&self.engine))?;
@@ -60,8 +64,15 @@ impl fmt::Display for Report {
         for note in &self.notes {
             writeln!(f, "  note     {note}")?;
         }
-        for Damage { path, offset, reason } in &self.damage {
-            writeln!(f, "  DAMAGED  {path} at {offset}: {reason}")?;
+        for alike in self.damage.chunk_by(|a, b| (&a.path, &a.reason) == (&b.path, &b.reason)) {
+            let shown = if alike.len() <= ALIKE { alike.len() } else { ALIKE };
+            for Damage { path, offset, reason } in &alike[..shown] {
+                writeln!(f, "  DAMAGED  {path} at {offset}: {reason}")?;
+            }
+            if let [.., last] = &alike[shown..] {
+                let more = alike.len() - shown;
+                writeln!(f, "           and {more} more like it, up to {}; --json lists them", last.offset)?;
+            }
         }
         match self.damage.len() {
             0 => f.write_str("sound"),
