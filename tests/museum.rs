@@ -11,7 +11,11 @@
 //! ```
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes pages and sources, not stores")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "reads and writes pages and sources, not stores"
+)]
 
 mod museum_support;
 
