@@ -16,8 +16,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Words that begin a path of the repository.
-const ROOTS: &[&str] =
-    &["src/", "tests/", "notes/", "examples/", "benches/", "peers/", "museum/", ".github/"];
+const ROOTS: &[&str] = &[
+    "src/",
+    "tests/",
+    "notes/",
+    "examples/",
+    "benches/",
+    "peers/",
+    "fuzz/",
+    "museum/",
+    "mutants/",
+    ".github/",
+];
 
 /// A page that was read: its path from the root, and its text without fenced blocks.
 struct Page {
