@@ -69,7 +69,7 @@ use crate::vfs::DirLock;
 use crate::worker::Worker;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// The name in the identity file.
 pub const NAME: &str = "bitcask";

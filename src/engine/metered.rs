@@ -15,7 +15,7 @@ use serde::Serialize;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// An engine whose use is counted. Snapshots and cursors that are taken through it are counted too,
 /// for as long as they live.

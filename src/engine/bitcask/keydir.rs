@@ -24,11 +24,11 @@
 
 use crate::engine::range::{Direction, KeyRange};
 use hashbrown::HashTable;
-use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use crate::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::cmp;
 use std::collections::BinaryHeap;
 use std::ops::Bound;
-use std::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::atomic::{AtomicBool, Ordering};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// How many shards there are. Part of the hint format: it sorts by them.

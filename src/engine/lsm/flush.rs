@@ -23,9 +23,9 @@ use crate::engine::lsm::view::SealedMemtable;
 use crate::engine::manifest::Edit;
 use crate::error::Result;
 use crate::vfs::Cause;
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use crate::sync::atomic::Ordering;
 
 /// What a flush needs of an open store.
 #[derive(Debug)]

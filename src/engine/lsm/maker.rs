@@ -11,7 +11,7 @@ use crate::engine::lsm::version::{Bin, TableFile};
 use crate::error::Result;
 use crate::vfs::Cause;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// Makes the tables of a store.
 #[derive(Debug)]

@@ -25,7 +25,7 @@ use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::key::{self, Kind, seek_trailer, split, trailer};
 use cursor::MemtableCursor;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::unlocked::atomic::{AtomicU64, Ordering};
 use tree::Tree;
 use writer::Writer;
 

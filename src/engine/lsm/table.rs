@@ -66,7 +66,7 @@ use crate::engine::value::Value;
 use crate::error::Result;
 use crate::vfs::Cause;
 use std::cell::Cell;
-use std::sync::atomic::Ordering::Relaxed;
+use crate::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 
 /// What a get has found in one table.

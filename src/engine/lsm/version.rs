@@ -31,7 +31,7 @@ use crate::engine::lsm::version::edit::TableMeta;
 use crate::vfs::dir::Dir;
 use std::cmp::Ordering;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering as Memory};
+use crate::sync::atomic::{AtomicBool, Ordering as Memory};
 
 /// A live table, as versions hold it.
 #[derive(Debug)]

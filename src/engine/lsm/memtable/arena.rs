@@ -30,7 +30,7 @@
 use memmap2::{MmapMut, MmapRaw};
 use std::alloc::{Layout, handle_alloc_error};
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use crate::sync::unlocked::atomic::{AtomicPtr, Ordering};
 
 /// Bytes of a granule: what places count, and how nodes are aligned.
 pub(super) const GRANULE: usize = 8;

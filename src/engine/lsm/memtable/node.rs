@@ -26,7 +26,7 @@ use crate::engine::lsm::key::TRAILER_LEN;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::slice;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use crate::sync::unlocked::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 /// Bytes of a cache line.
 const LINE: usize = 64;

@@ -10,7 +10,7 @@
 //! has to be removed when a table goes: the hand finds it.
 
 use hashbrown::HashTable;
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::ops::Deref;

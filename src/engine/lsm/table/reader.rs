@@ -11,7 +11,7 @@ use crate::vfs::Cause;
 use crate::vfs::dir::File;
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use crate::sync::atomic::Ordering::Relaxed;
 
 /// A buffer for reading that is larger than this is not kept.
 const MAX_SCRATCH: usize = 1 << 20;
