@@ -38,7 +38,12 @@ pub use std::{hint, thread, time};
 /// that may happen to it.
 pub mod unlocked {
     #[cfg(loom)]
-    pub use super::loomed::{Bytes, Mutex, MutexGuard, Word, atomic, model, word32, word64};
+    pub use super::loomed::{
+        Bytes, Mutex, MutexGuard, Word, atomic, atomic as mapped, model, word32, word64,
+    };
     #[cfg(not(loom))]
     pub use super::{Mutex, MutexGuard, atomic};
+    /// Atomics that are laid over mapped memory: what they look like matters, so shuttle has no say in them.
+    #[cfg(not(loom))]
+    pub use std::sync::atomic as mapped;
 }

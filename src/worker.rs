@@ -1,11 +1,11 @@
 //! Background jobs: on a thread of their own, or inline and stepped, so that tests and experiments
 //! are deterministic.
 
-use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use crate::sync::thread::{self, JoinHandle};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 

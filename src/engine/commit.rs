@@ -8,10 +8,10 @@
 //! Everything that a leader does is serial with all other leaders: this is where an engine decides
 //! what a conditional write finds.
 
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::hint::spin_loop;
 use crate::sync::{Condvar, Mutex};
 use std::sync::Arc;
-use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// How often a follower looks before it sleeps: a commit without a sync is over sooner than a thread
 /// falls asleep and is woken.

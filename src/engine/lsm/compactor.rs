@@ -19,12 +19,12 @@ use crate::engine::lsm::version::edit::LiveFile;
 use crate::engine::manifest::Edit;
 use crate::engine::range::KeyRange;
 use crate::error::{Error, Result};
-use crate::worker::Schedule;
 use crate::sync::Mutex;
-use std::ops::Bound;
-use std::sync::Arc;
 use crate::sync::atomic::Ordering;
 use crate::sync::time::Instant;
+use crate::worker::Schedule;
+use std::ops::Bound;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often a store is asked whether it is at rest, and how long nothing was written then.

@@ -9,10 +9,10 @@
 use crate::engine::event::{Event, Listener};
 use crate::engine::health::Health;
 use crate::error::{Error, Result};
-use crate::sync::{Condvar, Mutex};
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::time::Instant;
 use crate::sync::thread;
+use crate::sync::time::Instant;
+use crate::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 /// How long a slowed writer waits at each commit.

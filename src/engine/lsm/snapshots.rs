@@ -6,8 +6,8 @@
 
 use crate::engine::lsm::comparator::Order;
 use crate::sync::Mutex;
-use std::collections::BTreeMap;
 use crate::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
 
 /// The moments that are held, and the newest that can be.
 #[derive(Debug, Default)]

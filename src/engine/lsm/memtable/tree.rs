@@ -62,9 +62,9 @@ use super::permutation::{Permutation, SLOTS};
 use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::key::split;
 use crate::sync::unlocked::Mutex;
+use crate::sync::unlocked::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::cmp;
 use std::sync::OnceLock;
-use crate::sync::unlocked::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// How many measures of keys a tree may have, one after another.
 pub(super) const GENERATIONS: usize = 3;

@@ -1,0 +1,49 @@
+//! Runs a scenario under many schedules, or again under the one that failed.
+
+use kvs::survive::engine::Engine;
+use shuttle::scheduler::{PctScheduler, RandomScheduler, ReplayScheduler, Scheduler};
+use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Schedules of each scenario, if nobody says.
+const SCHEDULES: usize = 40;
+
+/// How many times a thread is held up where it hurts, in schedules of the second kind.
+const DEPTH: usize = 3;
+
+fn setting(name: &str, usual: u64) -> u64 {
+    let given = std::env::var(name).ok();
+    given.map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text}: a number")))
+}
+
+/// Runs `scenario` under half of the schedules drawn at random, and half by probabilistic concurrency
+/// testing: threads go on by priorities, and a few of those change at random steps. At least so many.
+pub(crate) fn explore(name: &str, least: usize, scenario: impl Fn() + Send + Sync + 'static) {
+    let scenario = Arc::new(scenario);
+    if let Ok(schedule) = std::env::var("KVS_REPLAY") {
+        run(ReplayScheduler::new_from_encoded(&schedule), scenario);
+        return;
+    }
+    let (schedules, seed) =
+        ((setting("KVS_SCHEDULES", SCHEDULES as u64) as usize).max(least), setting("KVS_SEED", 1));
+    let begun = Instant::now();
+    let half = schedules / 2;
+    let ran = run(RandomScheduler::new_from_seed(seed, schedules - half), scenario.clone())
+        + if half > 0 { run(PctScheduler::new_from_seed(seed, DEPTH, half), scenario) } else { 0 };
+    println!("{name}: {ran} schedules in {:.1} s", begun.elapsed().as_secs_f64());
+}
+
+/// The same on each engine.
+pub(crate) fn explore_engine(name: &str, engine: Engine, scenario: fn(&Engine)) {
+    explore(&format!("{} {name}", engine.name()), 1, move || scenario(&engine));
+}
+
+fn run<S: Scheduler + 'static>(scheduler: S, scenario: Arc<impl Fn() + Send + Sync + 'static>) -> usize {
+    let mut config = Config::new();
+    config.stack_size = 1 << 20;
+    config.max_steps = MaxSteps::FailAfter(5_000_000);
+    config.failure_persistence = FailurePersistence::Print;
+    config.silence_warnings = true;
+    Runner::new(scheduler, config).run(move || scenario())
+}
