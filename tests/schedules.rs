@@ -5,7 +5,7 @@
 //! .ci/model shuttle test --test schedules
 //! ```
 //!
-//! `KVS_SCHEDULES` says how many schedules each scenario gets (40), `KVS_SEED` from which seed (1). What
+//! `KVS_SCHEDULES` says how many schedules each scenario gets (1,000), `KVS_SEED` from which seed (1). What
 //! fails prints its schedule; `KVS_REPLAY=<that>` and the name of the test run it again, step by step. What
 //! is explored and what is not is in `notes/schedules.md`.
 #![cfg(shuttle)]
@@ -32,7 +32,7 @@ use kvs::vfs::memory::recording::Mark;
 use kvs::vfs::memory::{Record, SimDisk};
 use kvs::worker::Schedule;
 use schedules_support::disk::Stepped;
-use schedules_support::explore::{explore, explore_engine};
+use schedules_support::explore::{Size, explore, explore_engine};
 use shuttle::thread;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -41,27 +41,31 @@ use std::sync::{Arc, Mutex};
 
 /// On each engine, a test of its own.
 macro_rules! on_each_engine {
-    ([$($name:ident),* $(,)?]) => {
-        mod bitcask {
-            $(#[test] fn $name() { super::explore_engine(stringify!($name), super::Engine::bitcask(), super::$name); })*
-        }
-        mod lsm {
-            $(#[test] fn $name() { super::explore_engine(stringify!($name), super::Engine::lsm(), super::$name); })*
+    ([$($name:ident: $size:ident),* $(,)?]) => {
+        on_each_engine!(bitcask, [$($name: $size),*]);
+        on_each_engine!(lsm, [$($name: $size),*]);
+    };
+    ($engine:ident, [$($name:ident: $size:ident),*]) => {
+        mod $engine {
+            $(#[test]
+            fn $name() {
+                super::explore_engine(stringify!($name), super::Engine::$engine(), super::Size::$size, super::$name);
+            })*
         }
     };
 }
 
 on_each_engine!([
-    every_read_is_linearizable,
-    a_group_is_whole_and_durable,
-    a_failed_sync_reaches_everybody,
-    a_snapshot_is_one_moment,
-    a_cursor_turns_round_beside_a_writer,
-    reads_in_the_gap_of_a_flush,
-    files_stay_while_a_reader_holds_them,
-    closing_beside_busy_workers,
-    a_checkpoint_beside_writers,
-    a_crash_at_any_moment_leaves_a_prefix,
+    every_read_is_linearizable: Usual,
+    a_group_is_whole_and_durable: Tenth,
+    a_failed_sync_reaches_everybody: Usual,
+    a_snapshot_is_one_moment: Usual,
+    a_cursor_turns_round_beside_a_writer: Usual,
+    reads_in_the_gap_of_a_flush: Usual,
+    files_stay_while_a_reader_holds_them: Usual,
+    closing_beside_busy_workers: Usual,
+    a_checkpoint_beside_writers: Usual,
+    a_crash_at_any_moment_leaves_a_prefix: Tenth,
 ]);
 
 type Store = Arc<dyn KvsEngine>;
@@ -525,14 +529,11 @@ fn read_beside_a_compaction(first: First) {
     join(vec![writer]);
 }
 
-/// Schedules that are enough for something so small, whoever asks for fewer.
-const FOR_A_TOY: usize = 200;
-
 /// That the exploration finds anything at all: a reader who asks for the moment before it pins the view
 /// loses what a compaction in between took away. One step of one thread has to fall between two of another.
 #[test]
 fn a_planted_bug_is_found() {
-    explore("a toy", FOR_A_TOY, || read_beside_a_compaction(First::View));
-    let find = || explore("a toy with a bug", FOR_A_TOY, || read_beside_a_compaction(First::Moment));
+    explore("a toy", Size::Toy, || read_beside_a_compaction(First::View));
+    let find = || explore("a toy with a bug", Size::Toy, || read_beside_a_compaction(First::Moment));
     assert!(catch_unwind(AssertUnwindSafe(find)).is_err(), "no schedule showed the bug");
 }

@@ -7,10 +7,31 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Schedules of each scenario, if nobody says.
-const SCHEDULES: usize = 40;
+const SCHEDULES: usize = 1000;
 
 /// How many times a thread is held up where it hurts, in schedules of the second kind.
 const DEPTH: usize = 3;
+
+/// How many schedules a scenario gets.
+#[derive(Clone, Copy)]
+pub(crate) enum Size {
+    /// As many as are asked for.
+    Usual,
+    /// A tenth: each opens a hundred disks that a crash could leave.
+    Tenth,
+    /// 200 at least: it is small, and something must be found.
+    Toy,
+}
+
+impl Size {
+    fn of(self, asked: usize) -> usize {
+        match self {
+            Size::Usual => asked,
+            Size::Tenth => asked.div_ceil(10),
+            Size::Toy => asked.max(200),
+        }
+    }
+}
 
 fn setting(name: &str, usual: u64) -> u64 {
     let given = std::env::var(name).ok();
@@ -18,15 +39,15 @@ fn setting(name: &str, usual: u64) -> u64 {
 }
 
 /// Runs `scenario` under half of the schedules drawn at random, and half by probabilistic concurrency
-/// testing: threads go on by priorities, and a few of those change at random steps. At least so many.
-pub(crate) fn explore(name: &str, least: usize, scenario: impl Fn() + Send + Sync + 'static) {
+/// testing: threads go on by priorities, and a few of those change at random steps.
+pub(crate) fn explore(name: &str, size: Size, scenario: impl Fn() + Send + Sync + 'static) {
     let scenario = Arc::new(scenario);
     if let Ok(schedule) = std::env::var("KVS_REPLAY") {
         run(ReplayScheduler::new_from_encoded(&schedule), scenario);
         return;
     }
     let (schedules, seed) =
-        ((setting("KVS_SCHEDULES", SCHEDULES as u64) as usize).max(least), setting("KVS_SEED", 1));
+        (size.of(setting("KVS_SCHEDULES", SCHEDULES as u64) as usize), setting("KVS_SEED", 1));
     let begun = Instant::now();
     let half = schedules / 2;
     let ran = run(RandomScheduler::new_from_seed(seed, schedules - half), scenario.clone())
@@ -35,8 +56,8 @@ pub(crate) fn explore(name: &str, least: usize, scenario: impl Fn() + Send + Syn
 }
 
 /// The same on each engine.
-pub(crate) fn explore_engine(name: &str, engine: Engine, scenario: fn(&Engine)) {
-    explore(&format!("{} {name}", engine.name()), 1, move || scenario(&engine));
+pub(crate) fn explore_engine(name: &str, engine: Engine, size: Size, scenario: fn(&Engine)) {
+    explore(&format!("{} {name}", engine.name()), size, move || scenario(&engine));
 }
 
 fn run<S: Scheduler + 'static>(scheduler: S, scenario: Arc<impl Fn() + Send + Sync + 'static>) -> usize {
