@@ -16,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Words that begin a path of the repository.
-const ROOTS: &[&str] = &["src/", "tests/", "notes/", "examples/", "benches/", "peers/", ".github/"];
+const ROOTS: &[&str] = &["src/", "tests/", "notes/", "examples/", "benches/", "peers/", "mutants/", ".github/"];
 
 /// A page that was read: its path from the root, and its text without fenced blocks.
 struct Page {
