@@ -23,7 +23,6 @@ pub const TARGETS: &[&str] = &[
     "damage",
     "errors",
     "crash",
-    "concurrency",
 ];
 
 /// A tree that is built.
@@ -38,9 +37,15 @@ pub struct Built {
     pub fixed: BTreeSet<u32>,
 }
 
-/// Writes and builds the tree, again and again until every mutant in it compiles.
-pub fn build(root: &Path, work: &Path, mutants: &[Mutant]) -> Result<Built, String> {
-    let (mut unviable, mut fixed) = (BTreeSet::new(), BTreeSet::new());
+/// Writes and checks the tree, again and again until every mutant in it compiles. Those that are known not to
+/// are left out from the first.
+pub fn check(
+    root: &Path,
+    work: &Path,
+    mutants: &[Mutant],
+    mut unviable: BTreeSet<u32>,
+    mut fixed: BTreeSet<u32>,
+) -> Result<Built, String> {
     let path = work.join("tree");
     for round in 1.. {
         let dropped = unviable.union(&fixed).copied().collect();
@@ -55,7 +60,7 @@ pub fn build(root: &Path, work: &Path, mutants: &[Mutant]) -> Result<Built, Stri
                 unviable.len(),
                 fixed.len()
             );
-            return Ok(Built { binaries: tests(&path, work)?, tree, unviable, fixed });
+            return Ok(Built { tree, binaries: BTreeMap::new(), unviable, fixed });
         }
         let known = unviable.len() + fixed.len();
         for error in &errors {
@@ -84,10 +89,30 @@ fn culprits(tree: &Tree, message: &Value) -> Vec<u32> {
             file.culprits(&(at("byte_start")?..at("byte_end")?))
         })
     };
-    of(true).chain(of(false)).next().unwrap_or_default().to_vec()
+    let held = of(true).chain(of(false)).next().unwrap_or_default().to_vec();
+    match message["code"]["code"].as_str() {
+        Some("E0004") => arms(tree, message).unwrap_or(held),
+        _ => held,
+    }
 }
 
-fn tests(path: &Path, work: &Path) -> Result<BTreeMap<String, PathBuf>, String> {
+/// The arms of a match that is not exhaustive without one of them: those from what is matched on to where the
+/// compiler would add another.
+fn arms(tree: &Tree, message: &Value) -> Option<Vec<u32>> {
+    let matched = message["spans"].as_array()?.iter().find(|span| span["is_primary"] == true)?;
+    let file = tree.files.get(matched["file_name"].as_str()?)?;
+    let help = message["children"].as_array()?.iter().filter_map(|child| child["spans"].as_array()).flatten();
+    let ends = help.filter(|span| {
+        span["file_name"] == matched["file_name"] && span["suggested_replacement"].is_string()
+    });
+    let at = |value: &Value| value.as_u64().and_then(|at| usize::try_from(at).ok());
+    let (start, end) = (at(&matched["byte_start"])?, ends.filter_map(|span| at(&span["byte_end"])).max()?);
+    Some(file.arms(&(start..end)))
+}
+
+/// Builds the tests of the tree.
+pub fn build(built: &mut Built, work: &Path) -> Result<(), String> {
+    let path = &built.tree.path;
     let there = TARGETS.iter().filter(|target| path.join(format!("tests/{target}.rs")).exists());
     let named = there.flat_map(|target| ["--test", target]);
     let arguments: Vec<_> = ["test", "--no-run", "--lib"].into_iter().chain(named).collect();
@@ -102,7 +127,8 @@ fn tests(path: &Path, work: &Path) -> Result<BTreeMap<String, PathBuf>, String> 
         let name = if is_library { "lib" } else { message["target"]["name"].as_str()? };
         Some((name.to_string(), PathBuf::from(message["executable"].as_str()?)))
     };
-    Ok(messages.iter().filter_map(binary).collect())
+    built.binaries = messages.iter().filter_map(binary).collect();
+    Ok(())
 }
 
 /// What cargo says, line by line.

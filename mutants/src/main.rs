@@ -97,7 +97,12 @@ fn run_all(
 ) -> Result<Outcomes, String> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
     let work = target.join("mutants");
-    let built = build::build(root, &work, mutants)?;
+    let known = |known: &Outcome| {
+        let is_known = |mutant: &&Mutant| outcomes.of(mutant).is_some_and(|tried| tried.outcome == *known);
+        mutants.iter().filter(is_known).map(|mutant| mutant.number).collect()
+    };
+    let (unviable, fixed) = (known(&Outcome::Unviable), known(&Outcome::Fixed));
+    let mut built = build::check(root, &work, mutants, unviable, fixed)?;
     for mutant in mutants {
         if built.unviable.contains(&mutant.number) {
             outcomes.put(mutant, Outcome::Unviable, 0.0);
@@ -106,6 +111,7 @@ fn run_all(
         }
     }
     outcomes.save()?;
+    build::build(&mut built, &work)?;
     let tests = reach::tests(&built, &Runner::new(&built, &work, 0)?, &work)?;
     let queue = Mutex::new(chosen(mutants, &outcomes, arguments));
     let outcomes = Mutex::new(outcomes);

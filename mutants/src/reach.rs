@@ -36,7 +36,6 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("errors", "e06_interruptions_and_short_reads_are_invisible"),
     ("errors", "e07_open_files_go_on_working"),
     ("errors", "e07_no_descriptors_at_each_operation"),
-    ("concurrency", ""),
 ];
 
 /// A test, what it costs and whom it reaches.

@@ -40,10 +40,13 @@ struct Site {
 /// Rewrites `text` with these mutants of its file.
 pub fn rewrite(text: &str, mutants: &[&Mutant]) -> Result<Rewritten, String> {
     let file = syn::parse_file(text).map_err(|error| error.to_string())?;
+    let mut left_out = Vec::new();
     let mut finder = Finder { text, wanted: BTreeMap::new(), sites: BTreeMap::new() };
     for mutant in mutants {
         let (start, end) = (offset(text, mutant.span.start), offset(text, mutant.span.end));
         match mutant.genre.as_str() {
+            // A function that returns `impl Iterator` can return one type only.
+            "FnValue" if mutant.replacement.starts_with("::std::iter::") => left_out.push(mutant.number),
             "FnValue" => {
                 let head =
                     format!("if crate::mutation::on({}) {{ return {}; }}", mutant.number, mutant.replacement);
@@ -56,7 +59,7 @@ pub fn rewrite(text: &str, mutants: &[&Mutant]) -> Result<Rewritten, String> {
         }
     }
     finder.visit_file(&file);
-    let left_out = finder.wanted.values().flatten().map(|mutant| mutant.number).collect();
+    left_out.extend(finder.wanted.values().flatten().map(|mutant| mutant.number));
     // The outer before the inner; what is only put in front before what begins there.
     let mut sites: Vec<_> =
         finder.sites.into_iter().map(|((start, _, end), site)| (start..end, site)).collect();
@@ -114,6 +117,22 @@ impl Rewritten {
         let from = self.text.len();
         self.text += text;
         self.regions.push((from..self.text.len(), vec![number]));
+    }
+
+    /// The mutants in a stretch that take an arm of a match away.
+    pub fn arms(&self, stretch: &Range<usize>) -> Vec<u32> {
+        let within = self
+            .regions
+            .iter()
+            .filter(|(region, _)| stretch.start <= region.start && region.end <= stretch.end);
+        let is_guard = |region: &Range<usize>| {
+            let text = &self.text[region.clone()];
+            text.starts_with("if !crate::mutation::on") || text.starts_with("!crate::mutation::on")
+        };
+        within
+            .filter(|(region, _)| is_guard(region))
+            .flat_map(|(_, numbers)| numbers.iter().copied())
+            .collect()
     }
 
     /// The mutants of the smallest region that holds the stretch.
