@@ -154,8 +154,7 @@ fn crashes(budget: u64) -> Result<(Vec<Row>, Vec<String>)> {
 fn syncs(_: u64) -> Result<(Vec<Row>, Vec<String>)> {
     let command = "kvs crash --forget each --json";
     let mut counts: BTreeMap<(String, &str), u64> = BTreeMap::new();
-    for line in kvs(command)?.lines() {
-        let omission: Value = serde_json::from_str(line)?;
+    for omission in objects(&kvs(command)?)? {
         let engine = omission["engine"].as_str().unwrap_or("?").to_string();
         let verdict = match &omission["verdict"] {
             Value::Object(verdict) if verdict.contains_key("caught") => "caught",
@@ -178,8 +177,7 @@ fn syncs(_: u64) -> Result<(Vec<Row>, Vec<String>)> {
 
 fn torture(budget: u64) -> Result<(Vec<Row>, Vec<String>)> {
     let command = format!("kvs torture --for {budget}s --threads {} --json", threads());
-    let reports: Value = serde_json::from_str(&kvs(&command)?)?;
-    let reports = reports.as_array().ok_or("a list of reports")?;
+    let reports = objects(&kvs(&command)?)?;
     let rows = reports.iter().map(|report| Row {
         what: format!("{}: random histories beside the model", text(&report["engine"])),
         tried: format!(
@@ -198,8 +196,7 @@ fn torture(budget: u64) -> Result<(Vec<Row>, Vec<String>)> {
 
 fn linearizability(budget: u64) -> Result<(Vec<Row>, Vec<String>)> {
     let command = format!("kvs torture --concurrent --for {budget}s --json");
-    let reports: Value = serde_json::from_str(&kvs(&command)?)?;
-    let reports = reports.as_array().ok_or("a list of reports")?;
+    let reports = objects(&kvs(&command)?)?;
     let rows = reports.iter().map(|report| Row {
         what: format!(
             "{}: threads on one store, linearizable, snapshots equal to a prefix",
@@ -322,6 +319,11 @@ fn start(command: &str, dir: &Path, fine: &[i32]) -> Result<String> {
         Some(code) if fine.contains(&code) => Ok(said),
         _ => Err(format!("{command}: {}\n{said}", output.status).into()),
     }
+}
+
+/// One object a line.
+fn objects(said: &str) -> Result<Vec<Value>> {
+    Ok(said.lines().map(serde_json::from_str).collect::<std::result::Result<_, _>>()?)
 }
 
 /// How many tests passed, of what the test runner said.

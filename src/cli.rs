@@ -45,6 +45,7 @@ mod stats;
 mod stream;
 mod style;
 mod table;
+mod torture;
 mod trace;
 mod upkeep;
 mod verb;
@@ -99,6 +100,7 @@ enum Command {
     Advise(advise::Advise),
     Trace(trace::Trace),
     Crash(crash::Crash),
+    Torture(torture::Torture),
     Completions(manual::Completions),
     Man(manual::Man),
 }
@@ -108,7 +110,7 @@ const HEADINGS: [(&str, &[&str]); 5] = [
     ("Data", &["set", "get", "exists", "rm", "scan", "batch", "import", "export", "shell"]),
     ("Store", &["stats", "compact", "flush", "sync", "options", "verify", "repair", "checkpoint", "migrate"]),
     ("Look", &["inspect", "explain", "find", "levels"]),
-    ("Lab", &["bench", "compare", "advise", "trace", "crash"]),
+    ("Lab", &["bench", "compare", "advise", "trace", "crash", "torture"]),
     ("Meta", &["completions", "man"]),
 ];
 
@@ -166,6 +168,7 @@ pub fn run(args: Vec<OsString>) -> Result<Outcome, Failure> {
             Command::Advise(verb) => verb.run(&mut session),
             Command::Trace(verb) => verb.run(&mut session),
             Command::Crash(verb) => verb.run(&mut session),
+            Command::Torture(verb) => verb.run(&mut session),
             Command::Completions(verb) => verb.run(&mut session, command()),
             Command::Man(verb) => verb.run(&mut session, command()),
         };

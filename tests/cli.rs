@@ -31,6 +31,8 @@ mod scan;
 mod shell;
 #[path = "cli/store.rs"]
 mod store;
+#[path = "cli/torture.rs"]
+mod torture;
 #[path = "cli/transfer.rs"]
 mod transfer;
 #[path = "cli/user.rs"]

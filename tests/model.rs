@@ -8,26 +8,20 @@
 #[macro_use]
 mod common;
 
+use common::buggy::{Forgetful, Wrapped};
 use common::engines::{BITCASK, BITCASK_OS, LSM, LSM_OS, MEMORY, METERED, Setup, Store};
-use kvs::engine::batch::{Op, WriteBatch};
-use kvs::engine::explain::Explanation;
 use kvs::engine::kind::EngineKind;
 use kvs::engine::memory::Memory;
-use kvs::engine::options::WriteOptions;
 use kvs::engine::range::{Direction, KeyRange};
-use kvs::engine::stats::Stats;
-use kvs::engine::value::Value;
-use kvs::engine::{Cursor, KvsEngine, KvsRead, Pairs, Snapshot};
-use kvs::error::Result;
 use kvs::survive::script::session::Session;
 use kvs::survive::script::{Ack, Command, Look, Move, Settings, Step};
+use kvs::survive::torture::history::knobs;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use std::ops::Bound;
-use std::path::Path;
 use std::sync::Arc;
 
 const CASES: u32 = 500;
@@ -38,35 +32,6 @@ const SEED: u64 = 1;
 struct History {
     settings: Settings,
     commands: Vec<Command>,
-}
-
-/// The engine's options that histories vary: each is left alone or gets one of these values.
-fn knobs(kind: EngineKind) -> &'static [(&'static str, &'static [&'static str])] {
-    match kind {
-        EngineKind::Memory => &[],
-        EngineKind::Bitcask => &[
-            ("segment_bytes", &["4096", "8192", "64KiB", "1MiB"]),
-            ("merge_garbage_ratio", &["0.05", "0.3", "0.95", "1"]),
-            ("max_open_segments", &["1", "2", "8"]),
-            ("mmap", &["true", "false"]),
-            ("hints", &["true", "false"]),
-        ],
-        EngineKind::Lsm => &[
-            ("memtable_bytes", &["4096", "16KiB", "1MiB"]),
-            ("sealed_memtables", &["1", "2", "4"]),
-            ("cache_bytes", &["0", "2048", "1MiB"]),
-            ("block_bytes", &["256", "1024", "4096"]),
-            ("restart_interval", &["1", "3", "16"]),
-            ("filter_bits", &["0", "1", "10"]),
-            ("compression", &["none", "lz4", "zstd", "none,lz4,zstd"]),
-            ("table_bytes", &["1024", "4096", "1MiB"]),
-            ("level0_tables", &["1", "2", "4"]),
-            ("level_bytes", &["1024", "8192", "1MiB"]),
-            ("level_factor", &["2", "3", "10"]),
-            ("max_open_tables", &["1", "4", "512"]),
-            ("mmap", &["true", "false"]),
-        ],
-    }
 }
 
 fn settings(kind: EngineKind) -> impl Strategy<Value = Settings> {
@@ -208,7 +173,12 @@ fn number(variable: &str, default: u64) -> u64 {
 
 /// Runs histories until one fails; returns it, as short as it gets, and what is wrong.
 fn search(kind: EngineKind, cases: u32, store: impl Fn(&Settings) -> Store) -> Option<(History, String)> {
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 5000, ..Config::default() };
+    let config = Config {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: number("KVS_MODEL_SHRINK", 5000) as u32,
+        ..Config::default()
+    };
     let mut seed = [0; 32];
     seed[..8].copy_from_slice(&number("KVS_MODEL_SEED", SEED).to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
@@ -275,86 +245,12 @@ fn bitcask_os_agrees_with_the_model() {
     agrees_with_the_model(&BITCASK_OS, CASES / 10);
 }
 
-/// An engine with a bug: a removal in a batch is lost if a set of the same batch went before it.
-#[derive(Default)]
-struct Forgetful(Memory);
-
-impl KvsRead for Forgetful {
-    fn get(&self, key: &[u8]) -> Result<Option<Value>> {
-        self.0.get(key)
-    }
-
-    fn cursor(&self, range: KeyRange) -> Result<Box<dyn Cursor + '_>> {
-        self.0.cursor(range)
-    }
-}
-
-impl KvsEngine for Forgetful {
-    fn write(&self, batch: WriteBatch, options: &WriteOptions) -> Result<()> {
-        let mut kept = WriteBatch::new();
-        for op in batch.iter() {
-            match op {
-                Op::Set(key, value) => kept.set(key, value),
-                Op::Remove(key) if kept.is_empty() => kept.remove(key),
-                Op::Remove(_) => {}
-            }
-        }
-        self.0.write(kept, options)
-    }
-
-    fn swap(&self, key: &[u8], value: Option<&[u8]>) -> Result<Option<Value>> {
-        self.0.swap(key, value)
-    }
-
-    fn remove(&self, key: &[u8]) -> Result<bool> {
-        self.0.remove(key)
-    }
-
-    fn snapshot(&self) -> Result<Snapshot> {
-        self.0.snapshot()
-    }
-
-    fn sync(&self) -> Result<()> {
-        self.0.sync()
-    }
-
-    fn flush(&self) -> Result<()> {
-        self.0.flush()
-    }
-
-    fn settle(&self) -> Result<()> {
-        self.0.settle()
-    }
-
-    fn compact_range(&self, range: &KeyRange) -> Result<()> {
-        self.0.compact_range(range)
-    }
-
-    fn load_sorted(&self, pairs: &mut dyn Pairs) -> Result<u64> {
-        self.0.load_sorted(pairs)
-    }
-
-    fn checkpoint(&self, dest: &Path) -> Result<()> {
-        self.0.checkpoint(dest)
-    }
-
-    fn stats(&self) -> Result<Stats> {
-        self.0.stats()
-    }
-
-    fn explain_get(&self, key: &[u8]) -> Result<Explanation> {
-        self.0.explain_get(key)
-    }
-
-    fn explain_scan(&self, range: KeyRange, limit: u64) -> Result<Explanation> {
-        self.0.explain_scan(range, limit)
-    }
-}
-
 /// The search must be able to find something, and to say it in few words.
 #[test]
 fn a_planted_bug_is_found_and_shrunk() {
-    let found = search(EngineKind::Memory, 1000, |_| Store::around(Arc::new(Forgetful::default())));
+    let found = search(EngineKind::Memory, 1000, |_| {
+        Store::around(Arc::new(Wrapped(Forgetful(Arc::new(Memory::new())))))
+    });
     let (history, reason) = found.expect("the bug is found");
     let shortest = script(&MEMORY, &history);
     assert!(history.commands.len() <= 2, "{reason}\n{shortest}");

@@ -16,7 +16,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Words that begin a path of the repository.
-const ROOTS: &[&str] = &["src/", "tests/", "notes/", "examples/", "benches/", "peers/", "mutants/", ".github/"];
+const ROOTS: &[&str] = &[
+    "src/",
+    "tests/",
+    "notes/",
+    "examples/",
+    "benches/",
+    "peers/",
+    "fuzz/",
+    "museum/",
+    "mutants/",
+    ".github/",
+];
 
 /// A page that was read: its path from the root, and its text without fenced blocks.
 struct Page {
@@ -32,6 +43,8 @@ fn pages() -> Vec<Page> {
     let notes = files(&root().join("notes"), "md");
     let mut pages: Vec<_> =
         notes.into_iter().map(|(name, text)| page(format!("notes/{name}"), &text)).collect();
+    let museum = files(&root().join("museum"), "md");
+    pages.extend(museum.into_iter().map(|(name, text)| page(format!("museum/{name}"), &text)));
     if let Ok(text) = fs::read_to_string(root().join("README.md")) {
         pages.push(page("README.md".into(), &text));
     }

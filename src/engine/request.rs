@@ -148,10 +148,11 @@ pub fn lead<W>(
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Ask, Present, Request};
+    use super::{Answer, Ask, Present, Request, lead};
     use crate::engine::batch::WriteBatch;
+    use crate::engine::health::Health;
     use crate::engine::value::Value;
-    use crate::error::Result;
+    use crate::error::{Error, Result};
 
     /// Has every key that begins with `a`, with the value `old`.
     struct Past;
@@ -164,6 +165,17 @@ mod tests {
         fn has(&self, key: &[u8]) -> Result<bool> {
             Ok(key.starts_with(b"a"))
         }
+    }
+
+    // An append failed, and only the leader was told: who had waited for it took the write for done
+    // (fjall#304). With threads it depends on the moment whether there is a follower at all.
+    #[test]
+    fn an_append_that_fails_is_told_to_all_of_its_group() {
+        let mut group: Vec<_> = (0..3).map(|_| one(b"a", Some(b"1"), Ask::Nothing)).collect();
+        group[1].outcome = Some(Ok(Answer::Nothing));
+        lead(&mut group, Some(&mut ()), &Health::default(), |(), _| Err(Error::invalid("no")));
+        let told = |request: &Request| matches!(request.outcome, Some(Err(Error::InvalidArgument(_))));
+        assert!(group.iter().all(told), "{group:?}");
     }
 
     fn one(key: &[u8], value: Option<&[u8]>, ask: Ask) -> Request {

@@ -17,7 +17,7 @@
 //! `a..=b`, and `a<..b` without its start.
 //!
 //! Whoever finds a history that goes wrong writes it down in these words, so that a failure becomes a
-//! script, and a script a test. Four rooms: [`bytes`] and [`show`] write, [`read`] and [`file`] read,
+//! script, and a script a test. Four rooms: [`bytes`] and [`show`] write, [`read`] and [`mod@file`] read,
 //! [`session`] does what a command says.
 
 pub mod bytes;
@@ -159,6 +159,6 @@ pub struct Failure {
     pub errno: Errno,
     /// Whether the call is done by half before it fails; a read just returns less, and does not fail.
     pub is_short: bool,
-    /// Whether it lasts, until `heal` or until the store is opened again.
+    /// Whether it lasts: until `heal`, a crash, or an opening that fails because of it.
     pub is_lasting: bool,
 }

@@ -157,7 +157,8 @@ pub fn compact_without_hints(engine: &Engine) -> Workload {
 /// A merge of the newer segments alone, whose tombstones must stay: the oldest holds the values.
 pub fn partial_merge(engine: &Engine) -> Workload {
     let mut steps: Vec<_> = (0..5).map(|n| set(&format!("old{n}"), 700, Os)).collect();
-    steps.push(Step::Remove(b"old0".into()));
+    // Begins the second file: the tombstone must not stand beside its value.
+    steps.extend([set("hot", 699, Os), Step::Remove(b"old0".into())]);
     steps.extend((0..12).map(|n| set("hot", 700 + n, Os)));
     steps.extend([set("cold", 30, Always), Step::Reopen]);
     steps.extend((0..6).map(|n| set("hot", 650 + n, Os)));

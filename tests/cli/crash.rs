@@ -29,7 +29,7 @@ fn the_same_seed_finds_the_same_on_any_number_of_threads() {
         assert_eq!(ways.len(), 5, "{ways:?}");
         let plain = summary(user, &format!("{line} --depth 1"));
         assert_eq!(plain["ways"], Value::from(vec![one["ways"][0].clone()]));
-        assert_eq!(std::fs::read_dir(user.dir.path()).unwrap().count(), 0, "no directory is touched");
+        assert_eq!(user.dir.path().read_dir().unwrap().count(), 0, "no directory is touched");
     });
 }
 

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unused_imports, unused_macros, reason = "what one test file leaves unused, another uses")]
 
+pub(crate) mod buggy;
 #[macro_use]
 pub(crate) mod engines;
 pub(crate) mod source;

@@ -51,7 +51,7 @@ pub trait Place {
 pub type Pair = (Value, Value);
 
 /// What a command says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Answer {
     /// Nothing; it is done.
     Done,
@@ -63,8 +63,8 @@ pub enum Answer {
     Count(u64),
     /// What a scan found.
     Pairs(Vec<Pair>),
-    /// Where the cursor stood after each move, up to the first that failed, and what the error said.
-    Walk(Vec<Option<Pair>>, Option<String>),
+    /// Where the cursor stood after each move, up to the first that failed, and how that failed.
+    Walk(Vec<Option<Pair>>, Option<Error>),
     /// Lines for people.
     Lines(Vec<String>),
 }
@@ -163,7 +163,7 @@ impl<P: Place> Session<P> {
         for step in moves {
             match self.step(&mut *cursor, step) {
                 Ok(stand) => stands.push(stand),
-                Err(error) => return Ok(Answer::Walk(stands, Some(error.to_string()))),
+                Err(error) => return Ok(Answer::Walk(stands, Some(error))),
             }
         }
         Ok(Answer::Walk(stands, None))
@@ -221,13 +221,13 @@ impl Answer {
             Answer::Count(count) => vec![format!("{count} keys")],
             Answer::Pairs(pairs) if pairs.is_empty() => vec!["nothing".into()],
             Answer::Pairs(pairs) => pairs.iter().map(pair).collect(),
-            Answer::Walk(stands, error) => walk_lines(command, stands, error.as_deref()),
+            Answer::Walk(stands, error) => walk_lines(command, stands, error.as_ref()),
             Answer::Lines(lines) => lines.clone(),
         }
     }
 }
 
-fn walk_lines(command: &Command, stands: &[Option<Pair>], error: Option<&str>) -> Vec<String> {
+fn walk_lines(command: &Command, stands: &[Option<Pair>], error: Option<&Error>) -> Vec<String> {
     let Command::Look(_, Look::Walk(_, moves)) = command else { return Vec::new() };
     let shown = moves.iter().zip(stands).filter(|(step, _)| step.moves());
     let stand = |stand: &Option<Pair>| stand.as_ref().map_or("nowhere".into(), pair);

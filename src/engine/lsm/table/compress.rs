@@ -17,6 +17,9 @@ const ZSTD_LEVEL: i32 = 1;
 /// LZ4 makes at most 255 bytes of one: a length beyond that is not believed.
 const LZ4_RATIO: usize = 255;
 
+/// Zstandard makes at most 128 KiB of a block, which takes four bytes at least.
+const ZSTD_RATIO: usize = (128 << 10) / 4;
+
 /// Bytes of the length in front.
 const LEN: usize = 4;
 
@@ -85,7 +88,7 @@ impl<'a> Packed<'a> {
         let most = match compression {
             Compression::Lz4 => bytes.len().saturating_mul(LZ4_RATIO),
             // A frame has its length too, and both must be right.
-            Compression::Zstd => frame_len(bytes),
+            Compression::Zstd => frame_len(bytes).min(bytes.len().saturating_mul(ZSTD_RATIO)),
             Compression::None => 0,
         };
         match len > most.min(MAX_BLOCK_LEN) {
@@ -149,5 +152,24 @@ mod tests {
             assert!(Packed::new(how, &forged).is_err(), "nothing is made ready for it");
         }
         assert!(Compressor::new(Compression::None).compress(&text).is_none());
+    }
+
+    /// Found by fuzzing (`compress`): the length in front was held against the one in the frame's own header
+    /// alone. Fourteen bytes that say 256 MiB in both places had room made ready for 256 MiB, before the
+    /// first block of the frame was looked at.
+    #[test]
+    fn a_frame_is_not_believed_to_hold_more_than_its_bytes_can_make() {
+        let forged = |len: u32, blocks: &[u8]| {
+            // A frame of one segment, whose length takes four bytes.
+            let head = [&len.to_le_bytes()[..], &[0x28, 0xb5, 0x2f, 0xfd, 0xa0], &len.to_le_bytes()].concat();
+            [&head[..], blocks].concat()
+        };
+        assert!(Packed::new(Compression::Zstd, &forged(256 << 20, &[1])).is_err());
+        // A byte that is repeated 128 KiB times is as small as it gets, and is what it says.
+        let run = forged(128 << 10, &[0x03, 0x00, 0x10, b'a']);
+        let packed = Packed::new(Compression::Zstd, &run).unwrap();
+        let mut out = vec![0; packed.len];
+        assert_eq!(packed.unfold(&mut out), Ok(()));
+        assert!(out.iter().all(|&byte| byte == b'a'));
     }
 }

@@ -1,0 +1,5 @@
+//! libFuzzer on the target `batch`.
+
+fn main() {
+    kvs_fuzz::batch();
+}

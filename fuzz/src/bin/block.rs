@@ -1,0 +1,5 @@
+//! libFuzzer on the target `block`.
+
+fn main() {
+    kvs_fuzz::block();
+}

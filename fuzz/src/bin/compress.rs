@@ -1,0 +1,5 @@
+//! libFuzzer on the target `compress`.
+
+fn main() {
+    kvs_fuzz::compress();
+}

@@ -1,0 +1,5 @@
+//! libFuzzer on the target `edit`.
+
+fn main() {
+    kvs_fuzz::edit();
+}

@@ -1,0 +1,5 @@
+//! libFuzzer on the target `filter`.
+
+fn main() {
+    kvs_fuzz::filter();
+}

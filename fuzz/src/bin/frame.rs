@@ -1,0 +1,5 @@
+//! libFuzzer on the target `frame`.
+
+fn main() {
+    kvs_fuzz::frame();
+}

@@ -1,0 +1,5 @@
+//! libFuzzer on the target `hint`.
+
+fn main() {
+    kvs_fuzz::hint();
+}

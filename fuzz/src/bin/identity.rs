@@ -1,0 +1,5 @@
+//! libFuzzer on the target `identity`.
+
+fn main() {
+    kvs_fuzz::identity();
+}

@@ -1,0 +1,5 @@
+//! libFuzzer on the target `index`.
+
+fn main() {
+    kvs_fuzz::index();
+}

@@ -1,0 +1,5 @@
+//! libFuzzer on the target `inspect`.
+
+fn main() {
+    kvs_fuzz::inspect();
+}

@@ -1,0 +1,5 @@
+//! libFuzzer on the target `log`.
+
+fn main() {
+    kvs_fuzz::log();
+}

@@ -1,0 +1,5 @@
+//! libFuzzer on the target `manifest`.
+
+fn main() {
+    kvs_fuzz::manifest();
+}

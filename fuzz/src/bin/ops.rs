@@ -1,0 +1,5 @@
+//! libFuzzer on the target `ops`.
+
+fn main() {
+    kvs_fuzz::ops();
+}

@@ -1,0 +1,5 @@
+//! libFuzzer on the target `properties`.
+
+fn main() {
+    kvs_fuzz::properties();
+}

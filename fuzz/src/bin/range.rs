@@ -1,0 +1,5 @@
+//! libFuzzer on the target `range`.
+
+fn main() {
+    kvs_fuzz::range();
+}

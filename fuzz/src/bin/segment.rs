@@ -1,0 +1,5 @@
+//! libFuzzer on the target `segment`.
+
+fn main() {
+    kvs_fuzz::segment();
+}

@@ -1,0 +1,5 @@
+//! libFuzzer on the target `store`.
+
+fn main() {
+    kvs_fuzz::store();
+}

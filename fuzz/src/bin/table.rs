@@ -1,0 +1,5 @@
+//! libFuzzer on the target `table`.
+
+fn main() {
+    kvs_fuzz::table();
+}

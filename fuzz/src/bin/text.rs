@@ -1,0 +1,5 @@
+//! libFuzzer on the target `text`.
+
+fn main() {
+    kvs_fuzz::text();
+}

@@ -1,0 +1,5 @@
+//! libFuzzer on the target `trace`.
+
+fn main() {
+    kvs_fuzz::trace();
+}

@@ -1,0 +1,5 @@
+//! libFuzzer on the target `wal`.
+
+fn main() {
+    kvs_fuzz::wal();
+}

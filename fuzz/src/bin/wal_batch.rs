@@ -1,0 +1,5 @@
+//! libFuzzer on the target `wal_batch`.
+
+fn main() {
+    kvs_fuzz::wal_batch();
+}

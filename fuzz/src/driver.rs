@@ -1,0 +1,68 @@
+//! Runs targets, each in a process of its own, and tells in a table what came of it.
+
+mod arguments;
+mod build;
+mod child;
+mod corpora;
+mod figures;
+
+use crate::targets::{ALL, Target, replay};
+use arguments::{Arguments, Mode};
+use figures::Figures;
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+/// Does what is asked for by words; returns what the process should exit with: 1 if something was found.
+///
+/// # Errors
+/// What keeps it from running, in words.
+pub fn run(words: &[String]) -> Result<u8, String> {
+    let arguments = Arguments::read(words)?;
+    match arguments.mode {
+        Mode::List => {
+            ALL.iter().for_each(|target| println!("{}", target.name));
+            Ok(0)
+        }
+        Mode::Seed => corpora::seed(&arguments.targets).map(|()| 0),
+        Mode::Shrink => corpora::shrink(&arguments.targets, &build::programs()?).map(|()| 0),
+        Mode::Replay => {
+            for target in &arguments.targets {
+                let kept = replay::replay(target, &corpora::all(), arguments.runs);
+                println!("{}: {kept} inputs, {} mutations", target.name, arguments.runs / target.cost);
+            }
+            Ok(0)
+        }
+        Mode::Again => child::again(arguments.targets[0], &build::programs()?, &arguments.files),
+        Mode::Fuzz => fuzz(&arguments),
+    }
+}
+
+fn named(name: &str) -> Result<&'static Target, String> {
+    Target::named(name).ok_or_else(|| format!("{name}: no such target; --list names them"))
+}
+
+fn fuzz(arguments: &Arguments) -> Result<u8, String> {
+    let programs = build::programs()?;
+    let figures = Figures::of(arguments.json.clone(), arguments.resume);
+    let left = arguments.targets.iter().copied().filter(|target| !figures.has(target.name));
+    let (waiting, figures) = (Mutex::new(left.collect::<VecDeque<_>>()), Mutex::new(figures));
+    let next = || waiting.lock().ok()?.pop_front();
+    println!("{}", figures::HEAD);
+    let work = || -> Result<(), String> {
+        while let Some(target) = next() {
+            let figure = child::fuzz(target, &programs, arguments)?;
+            println!("{}", figure.row());
+            figures.lock().map_err(|_| "a worker died")?.add(figure)?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| -> Result<(), String> {
+        let workers: Vec<_> = (0..arguments.jobs).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a worker died".to_string())?)
+    })?;
+    let figures = figures.into_inner().map_err(|_| "a worker died")?;
+    if let Some(page) = &arguments.notes {
+        figures.note(page)?;
+    }
+    Ok(u8::from(figures.findings() > 0))
+}

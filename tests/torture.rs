@@ -1,0 +1,174 @@
+//! Random histories with errors and crashes: short runs, bugs that are planted and must be found, and every
+//! history that was ever saved.
+//!
+//! `KVS_TORTURE_OPS` is how many operations each run does, `KVS_TORTURE_SEED` where they come from. What is
+//! found belongs into `tests/scripts/torture/`, under the name of what it found and with its story on top.
+
+#![expect(clippy::disallowed_methods, reason = "saved scripts are read where they lie")]
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+#[macro_use]
+mod common;
+
+use common::buggy::{Bug, Careless, Forgetful, Unsynced, Wrapped};
+use kvs::engine::KvsEngine;
+use kvs::engine::kind::EngineKind;
+use kvs::engine::options::OpenOptions;
+use kvs::error::Result;
+use kvs::survive::linear::workload;
+use kvs::survive::script::Settings;
+use kvs::survive::script::file::Script;
+use kvs::survive::torture::history::History;
+use kvs::survive::torture::judge::judge;
+use kvs::survive::torture::report::Report;
+use kvs::survive::torture::site::{Open, as_usual};
+use kvs::survive::torture::{Limit, Plan, TRIES, run};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const ENGINES: [EngineKind; 2] = [EngineKind::Bitcask, EngineKind::Lsm];
+
+fn plan(kind: EngineKind, operations: u64) -> Plan {
+    let seed = number("KVS_TORTURE_SEED", 1);
+    Plan { kind, seed, limit: Limit::Operations(operations), threads: 1, tries: TRIES }
+}
+
+fn number(variable: &str, default: u64) -> u64 {
+    let text = std::env::var(variable).ok();
+    text.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{variable}={text}: a number")))
+}
+
+fn torture(plan: &Plan, open: Open<'_>) -> Report {
+    run(plan, open, &mut |_| ControlFlow::Continue(()))
+}
+
+fn agrees_with_the_model(kind: EngineKind) {
+    let report = torture(&plan(kind, number("KVS_TORTURE_OPS", 40_000)), &as_usual);
+    println!("{report}");
+    assert!(report.finding.is_none(), "{report}");
+    let tally = report.tally;
+    let all = [tally.kills, tally.power_cuts, tally.lost_changes, tally.errors_injected, tally.errors_met];
+    assert!(all.iter().all(|count| *count > 50), "something hardly happened: {tally:?}");
+    let all =
+        [tally.walks, tally.loads, tally.snapshots, tally.compactions, tally.checkpoints, tally.reopens];
+    assert!(all.iter().all(|count| *count > 50), "something hardly happened: {tally:?}");
+}
+
+#[test]
+fn bitcask_keeps_its_promises() {
+    agrees_with_the_model(EngineKind::Bitcask);
+}
+
+#[test]
+fn lsm_keeps_its_promises() {
+    agrees_with_the_model(EngineKind::Lsm);
+}
+
+#[test]
+fn the_same_seed_does_the_same_with_any_number_of_threads() {
+    for kind in ENGINES {
+        let [one, three] = [1, 3].map(|threads| torture(&Plan { threads, ..plan(kind, 5_000) }, &as_usual));
+        assert_eq!((one.tally, one.option_sets), (three.tally, three.option_sets));
+    }
+}
+
+fn forgetful(kind: EngineKind, options: OpenOptions, settings: &Settings) -> Result<Arc<dyn KvsEngine>> {
+    Ok(Arc::new(Wrapped(Forgetful(as_usual(kind, options, settings)?))))
+}
+
+/// The search must be able to find something, to say it in few words, and to say it again from the file.
+#[test]
+fn a_planted_bug_is_found_shrunk_and_replayed() {
+    for kind in ENGINES {
+        let report = torture(&plan(kind, 100_000), &forgetful);
+        let finding = report.finding.expect("the bug is found");
+        assert!(finding.commands <= 5, "{finding}");
+        let script = Script::read(&finding.script).unwrap();
+        assert_eq!(script.engines, [kind.name()], "{finding}");
+        let history = History { kind, settings: script.options.clone(), commands: script.commands() };
+        let (_, again) = judge(&history, &forgetful);
+        assert_eq!(again, Some(finding.difference), "{}", finding.script);
+        assert_eq!(judge(&history, &as_usual).1, None, "the engine itself is right");
+    }
+}
+
+/// A store that says that a write is on the device, and it is not.
+fn never_syncs(kind: EngineKind, options: OpenOptions, settings: &Settings) -> Result<Arc<dyn KvsEngine>> {
+    Ok(Arc::new(Wrapped(Unsynced(as_usual(kind, options, settings)?))))
+}
+
+#[test]
+fn a_store_that_forgets_to_sync_is_found() {
+    for kind in ENGINES {
+        let report = torture(&plan(kind, 100_000), &never_syncs);
+        let finding = report.finding.expect("the bug is found");
+        assert!(finding.commands <= 5 && finding.script.contains("crash power"), "{finding}");
+    }
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/scripts/torture")
+}
+
+/// Every history that was saved, on the engines that it names.
+#[test]
+fn what_was_found_stays_mended() {
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder()).unwrap() {
+        let path = entry.unwrap().path();
+        let script = Script::read(&std::fs::read_to_string(&path).unwrap());
+        let script = script.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert!(!script.engines.is_empty() && !script.commands().is_empty(), "{}", path.display());
+        for name in &script.engines {
+            let kind = name.parse().unwrap();
+            let history = History { kind, settings: script.options.clone(), commands: script.commands() };
+            let (_, difference) = judge(&history, &as_usual);
+            assert_eq!(difference, None, "{} on {name}", path.display());
+            count += 1;
+        }
+    }
+    assert!(count > 0, "there is nothing in {}", folder().display());
+}
+
+fn concurrent(kind: EngineKind, open: workload::Open<'_>) -> workload::report::Report {
+    let scratch = tempfile::tempdir().unwrap();
+    let limit = Limit::Operations(number("KVS_TORTURE_OPS", 40_000));
+    let plan = workload::Plan { kind, seed: 1, limit, clients: 4, scratch: scratch.path() };
+    let report = workload::run(&plan, open, &mut |_| ControlFlow::Continue(())).unwrap();
+    println!("{report}");
+    report
+}
+
+fn is_linearizable(kind: EngineKind) {
+    let report = concurrent(kind, &|path, options, settings| kind.open(path, options, settings));
+    assert!(report.anomaly.is_none(), "{report}");
+    let all = [report.gets, report.writes, report.batches, report.cuts, report.compactions, report.reopens];
+    assert!(all.iter().all(|count| *count > 0), "{report}");
+}
+
+#[test]
+fn bitcask_is_linearizable() {
+    is_linearizable(EngineKind::Bitcask);
+}
+
+#[test]
+fn lsm_is_linearizable() {
+    is_linearizable(EngineKind::Lsm);
+}
+
+/// Bugs that only show when threads meet, and one that tears batches: each is found.
+#[test]
+fn planted_anomalies_are_found() {
+    for kind in ENGINES {
+        for bug in [Bug::StaleGet, Bug::SwapInTwoSteps, Bug::BatchInTwoSteps, Bug::OldSnapshot] {
+            let open = |path: &Path, options: OpenOptions, settings: &Settings| {
+                let store: Arc<dyn KvsEngine> =
+                    Arc::new(Wrapped(Careless::new(kind.open(path, options, settings)?, bug)));
+                Ok(store)
+            };
+            let report = concurrent(kind, &open);
+            assert!(report.anomaly.is_some(), "{bug:?} was not found: {report}");
+        }
+    }
+}
