@@ -7,20 +7,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What the tests need of the repository; what is not there is passed over.
-const PARTS: &[&str] = &[
-    "Cargo.toml",
-    "Cargo.lock",
-    "README.md",
-    "CHANGELOG.md",
-    "src",
-    "tests",
-    "benches",
-    "examples",
-    "notes",
-    "museum",
-    "fuzz/corpus",
-];
+/// What the tests need of the repository. Nothing that a run writes: the tree would not be the same any more.
+const PARTS: &[&str] = &["Cargo.toml", "Cargo.lock", "src", "tests", "benches", "examples"];
 
 /// What makes a mutated tree compile: not a lint of ours, and not one that denies what a mutant does.
 const HEAD: &str = "#![allow(warnings, arithmetic_overflow, unconditional_panic, overflowing_literals)]\n";
@@ -57,7 +45,7 @@ impl Tree {
                 rewrite(&read(&root.join(file))?, &mutants).map_err(|error| format!("{file}: {error}"))?;
             tree.files.insert(file.to_string(), rewritten);
         }
-        for part in PARTS.iter().filter(|part| root.join(part).exists()) {
+        for part in PARTS {
             tree.copy(root, part)?;
         }
         tree.put("src/mutation.rs", SWITCH.as_bytes())?;
