@@ -110,10 +110,10 @@ fn arms(tree: &Tree, message: &Value) -> Option<Vec<u32>> {
     Some(file.arms(&(start..end)))
 }
 
-/// Builds the tests of the tree.
-pub fn build(built: &mut Built, work: &Path) -> Result<(), String> {
+/// Builds these tests of the tree, the first of which are those of the library.
+pub fn build(built: &mut Built, work: &Path, targets: &[&str]) -> Result<(), String> {
     let path = &built.tree.path;
-    let there = TARGETS.iter().filter(|target| path.join(format!("tests/{target}.rs")).exists());
+    let there = targets.iter().filter(|target| path.join(format!("tests/{target}.rs")).exists());
     let named = there.flat_map(|target| ["--test", target]);
     let arguments: Vec<_> = ["test", "--no-run", "--lib"].into_iter().chain(named).collect();
     let messages = cargo(path, work, &arguments)?;

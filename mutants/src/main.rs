@@ -36,6 +36,9 @@ struct Arguments {
     /// Try survivors again, too.
     #[arg(long)]
     again: bool,
+    /// Ask the unit tests alone. What survives them is tried again without this.
+    #[arg(long)]
+    unit: bool,
     /// How many mutants run at once.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: u8,
@@ -111,7 +114,8 @@ fn run_all(
         }
     }
     outcomes.save()?;
-    build::build(&mut built, &work)?;
+    let targets = if arguments.unit { &build::TARGETS[..1] } else { build::TARGETS };
+    build::build(&mut built, &work, targets)?;
     let tests = reach::tests(&built, &Runner::new(&built, &work, 0)?, &work)?;
     let queue = Mutex::new(chosen(mutants, &outcomes, arguments));
     let outcomes = Mutex::new(outcomes);
@@ -119,7 +123,10 @@ fn run_all(
         let runner = Runner::new(&built, &work, number)?;
         while let Some(mutant) = queue.lock().expect("no runner panics").pop() {
             let begun = Instant::now();
-            let outcome = runner.try_mutant(mutant.number, &tests)?;
+            let outcome = match runner.try_mutant(mutant.number, &tests)? {
+                Outcome::Survived | Outcome::Unreached if arguments.unit => Outcome::SurvivedUnitTests,
+                outcome => outcome,
+            };
             let seconds = begun.elapsed().as_secs_f64();
             println!("{seconds:6.1} s  {}  {outcome:?}", mutant.name);
             let mut outcomes = outcomes.lock().expect("no runner panics");
@@ -140,6 +147,7 @@ fn run_all(
 fn chosen<'m>(mutants: &'m [Mutant], outcomes: &Outcomes, arguments: &Arguments) -> Vec<&'m Mutant> {
     let is_due = |mutant: &&Mutant| match outcomes.of(mutant).map(|tried| &tried.outcome) {
         None => true,
+        Some(Outcome::SurvivedUnitTests) => !arguments.unit || arguments.again,
         Some(Outcome::Survived | Outcome::Unreached) => arguments.again,
         Some(_) => false,
     };

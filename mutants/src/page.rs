@@ -38,10 +38,12 @@ impl Row {
         match tried.outcome {
             Outcome::Killed(_) => self.killed += 1,
             Outcome::Timeout(_) => self.timeout += 1,
-            Outcome::Survived | Outcome::Unreached if reasons.contains_key(&mutant.title) => {
+            Outcome::Survived | Outcome::Unreached | Outcome::SurvivedUnitTests
+                if reasons.contains_key(&mutant.title) =>
+            {
                 self.explained += 1
             }
-            Outcome::Survived | Outcome::Unreached => self.survived += 1,
+            Outcome::Survived | Outcome::Unreached | Outcome::SurvivedUnitTests => self.survived += 1,
             Outcome::Unviable => self.unviable += 1,
             Outcome::Fixed => self.fixed += 1,
         }
@@ -111,14 +113,18 @@ fn middle(mutants: &[Mutant], outcomes: &Outcomes, reasons: &Reasons) -> String 
     }
     let survivors = mutants.iter().filter(|mutant| {
         let outcome = outcomes.of(mutant).map(|tried| &tried.outcome);
-        matches!(outcome, Some(Outcome::Survived | Outcome::Unreached))
+        matches!(outcome, Some(Outcome::Survived | Outcome::Unreached | Outcome::SurvivedUnitTests))
     });
     let (explained, open): (Vec<_>, Vec<_>) =
         survivors.partition(|mutant| reasons.contains_key(&mutant.title));
     text += "\n### Survivors that nobody has looked at\n\n";
     for mutant in &open {
-        let unreached = outcomes.of(mutant).is_some_and(|tried| tried.outcome == Outcome::Unreached);
-        text += &format!("- {}{}\n", said(mutant), if unreached { " (no test reaches it)" } else { "" });
+        let note = match outcomes.of(mutant).map(|tried| &tried.outcome) {
+            Some(Outcome::Unreached) => " (no test reaches it)",
+            Some(Outcome::SurvivedUnitTests) => " (the unit tests; the others are not tried yet)",
+            _ => "",
+        };
+        text += &format!("- {}{note}\n", said(mutant));
     }
     text += if open.is_empty() { "None.\n" } else { "" };
     text += "\n### Survivors that are explained\n\n";

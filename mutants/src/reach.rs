@@ -59,7 +59,7 @@ struct Kept {
 
 /// Traces all tests, or takes what an earlier run has traced of the same tree.
 pub fn tests(built: &Built, runner: &Runner, work: &Path) -> Result<Vec<Test>, String> {
-    let kept = work.join("reach.json");
+    let kept = work.join(if built.binaries.len() == 1 { "reach-unit.json" } else { "reach.json" });
     if let Some(kept) = fs::read(&kept).ok().and_then(|kept| serde_json::from_slice::<Kept>(&kept).ok())
         && kept.tree == built.tree.hash
     {

@@ -34,6 +34,8 @@ pub enum Outcome {
     Timeout(String),
     /// All tests that reach it passed.
     Survived,
+    /// The unit tests passed; the others were not asked yet.
+    SurvivedUnitTests,
     /// No test reaches it, and so none can tell.
     Unreached,
     /// It does not compile.
