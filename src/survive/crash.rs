@@ -259,6 +259,9 @@ pub trait Watch: Sync {
     fn see(&self, experiment: &Experiment, so_far: &Outcome) -> bool;
 }
 
+/// Experiments whose recordings are in memory at a time.
+const AT_A_TIME: usize = 64;
+
 /// What a run of experiments has.
 struct Run<'a> {
     experiments: &'a [Experiment],
@@ -278,6 +281,19 @@ struct Run<'a> {
 /// # Errors
 /// What recording a workload can fail with; [`Error::Interrupted`].
 pub fn run(
+    experiments: &[Experiment],
+    forget: Option<&Forget>,
+    threads: usize,
+    watch: &dyn Watch,
+) -> Result<Vec<Outcome>> {
+    let mut outcomes = Vec::new();
+    for some in experiments.chunks(AT_A_TIME) {
+        outcomes.extend(run_some(some, forget, threads, watch)?);
+    }
+    Ok(outcomes)
+}
+
+fn run_some(
     experiments: &[Experiment],
     forget: Option<&Forget>,
     threads: usize,
