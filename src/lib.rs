@@ -27,6 +27,7 @@ pub mod error;
 pub mod inspect;
 pub mod record;
 pub mod survive;
+pub mod sync;
 pub mod vfs;
 pub mod worker;
 

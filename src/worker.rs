@@ -1,11 +1,12 @@
 //! Background jobs: on a thread of their own, or inline and stepped, so that tests and experiments
 //! are deterministic.
 
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use crate::sync::thread::{self, JoinHandle};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where background work runs.
@@ -32,7 +33,7 @@ pub struct Worker {
 enum State {
     Inline(Box<dyn Fn() + Send + Sync>),
     Manual,
-    Thread { wake: SyncSender<()>, stopping: std::sync::Arc<AtomicBool>, thread: Option<JoinHandle<()>> },
+    Thread { wake: SyncSender<()>, stopping: Arc<AtomicBool>, thread: Option<JoinHandle<()>> },
 }
 
 impl Worker {
@@ -78,7 +79,7 @@ impl Worker {
             stopping.store(true, Ordering::Release);
             let _ = wake.try_send(());
             if let Some(thread) = thread.take()
-                && thread.thread().id() != std::thread::current().id()
+                && thread.thread().id() != thread::current().id()
             {
                 // A panic in the job was caught and told; there is none to pass on.
                 let _ = thread.join();
@@ -89,7 +90,7 @@ impl Worker {
 
 fn spawn(name: &str, every: Option<Duration>, job: impl Fn() -> bool + Send + 'static) -> State {
     let (wake, woken) = sync_channel(1);
-    let stopping = std::sync::Arc::new(AtomicBool::new(false));
+    let stopping = Arc::new(AtomicBool::new(false));
     let stop = stopping.clone();
     let run = move || loop {
         let again = match every {
@@ -100,7 +101,7 @@ fn spawn(name: &str, every: Option<Duration>, job: impl Fn() -> bool + Send + 's
             return;
         }
     };
-    let thread = std::thread::Builder::new().name(name.into()).spawn(run).ok();
+    let thread = thread::Builder::new().name(name.into()).spawn(run).ok();
     State::Thread { wake, stopping, thread }
 }
 

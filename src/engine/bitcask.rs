@@ -65,11 +65,11 @@ use crate::engine::stats::Stats;
 use crate::engine::value::Value;
 use crate::engine::{Cursor, KvsEngine, KvsRead, Pairs, Snapshot};
 use crate::error::{Error, Result};
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::vfs::DirLock;
 use crate::worker::Worker;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The name in the identity file.
 pub const NAME: &str = "bitcask";

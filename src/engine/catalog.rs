@@ -3,12 +3,12 @@
 use crate::engine::health::Health;
 use crate::engine::manifest::{Edit, Manifest};
 use crate::error::{Error, Result};
-use parking_lot::Mutex;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The manifest of an open store, as those who make files share it; `F` describes a file.
 #[derive(Debug)]

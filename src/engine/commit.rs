@@ -8,13 +8,14 @@
 //! Everything that a leader does is serial with all other leaders: this is where an engine decides
 //! what a conditional write finds.
 
-use parking_lot::{Condvar, Mutex};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::hint::spin_loop;
+use crate::sync::{Condvar, Mutex};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How often a follower looks before it sleeps: a commit without a sync is over sooner than a thread
 /// falls asleep and is woken.
-const SPINS: u32 = 200;
+const SPINS: u32 = if cfg!(shuttle) { 2 } else { 200 };
 
 /// The most requests of one group, so that the first does not wait for ever longer queues.
 const MAX_GROUP: usize = 128;
@@ -192,7 +193,7 @@ impl<R> Seat<R> {
             if self.ready.load(Ordering::Acquire) {
                 break;
             }
-            std::hint::spin_loop();
+            spin_loop();
         }
         let mut turn = self.turn.lock();
         loop {

@@ -7,6 +7,7 @@
 
 use crate::engine::event::{Event, Listener};
 use crate::error::{Error, Result};
+use crate::sync::thread;
 use std::sync::{Arc, OnceLock};
 
 /// Sound until the first failure, and poisoned from then on.
@@ -58,7 +59,7 @@ impl Health {
     /// Poisons if a panic comes before the watch is let go: what was being changed is then in a state
     /// that nobody knows.
     pub fn watch(&self, what: &'static str) -> Watch<'_> {
-        Watch { health: self, what, was_panicking: std::thread::panicking() }
+        Watch { health: self, what, was_panicking: thread::panicking() }
     }
 }
 
@@ -72,7 +73,7 @@ pub struct Watch<'a> {
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() && !self.was_panicking {
+        if thread::panicking() && !self.was_panicking {
             self.health.poison(Error::invalid(format!("a thread panicked in the middle of {}", self.what)));
         }
     }

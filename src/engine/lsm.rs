@@ -86,12 +86,12 @@ use crate::engine::stats::Stats;
 use crate::engine::value::Value;
 use crate::engine::{Cursor, KvsEngine, KvsRead, Pairs, Snapshot};
 use crate::error::{Error, Result};
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::vfs::DirLock;
 use crate::vfs::dir::Dir;
 use crate::worker::{Schedule, Worker};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// An open LSM tree. Dropping it ends its background work, closes the log in an orderly way and lets go
 /// of the directory; nothing depends on that having happened.

@@ -10,7 +10,7 @@ use crate::engine::stats::{Counter, Stats};
 use crate::engine::value::Value;
 use crate::engine::{Cursor, KvsEngine, KvsRead, Pairs, Snapshot};
 use crate::error::{Error, Result};
-use parking_lot::RwLock;
+use crate::sync::RwLock;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

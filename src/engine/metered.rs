@@ -11,11 +11,11 @@ use crate::engine::stats::Stats;
 use crate::engine::value::Value;
 use crate::engine::{Cursor, KvsEngine, KvsRead, Pairs, Snapshot};
 use crate::error::Result;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// An engine whose use is counted. Snapshots and cursors that are taken through it are counted too,
 /// for as long as they live.

@@ -26,8 +26,11 @@ pub(crate) const TARGETS: &[&str] = &[
     "migrate",
 ];
 
-/// Longer than any of them takes; who is not done by then does not end.
-pub(crate) const LIMIT: Duration = Duration::from_secs(150);
+/// Longer than a named test takes beside other work; who is not done by then does not end.
+const LIMIT_OF_ONE: Duration = Duration::from_secs(600);
+
+/// The same for all tests of a target, which try less in the matrix.
+const LIMIT_OF_ALL: Duration = Duration::from_secs(180);
 
 /// Left out of the matrix, for they take most of the time: the contract on the real disk and of the
 /// engines that are no exhibit, and what asks for more of the same crashes, errors and lengths. A test
@@ -122,7 +125,7 @@ impl Built {
 
     /// Runs one test by its full name, under a mutant or under none.
     pub(crate) fn run_one(&self, target: &str, test: &str, mutant: Option<&str>) -> Result<Outcome, String> {
-        self.run(target, &["--exact".into(), test.into()], mutant, &[])
+        self.run(target, &["--exact".into(), test.into()], mutant, (&[], LIMIT_OF_ONE))
     }
 
     /// Runs all tests of a target that belong to the engine, under a mutant or under none.
@@ -140,7 +143,7 @@ impl Built {
         let left_out = LEFT_OUT.iter().filter(|(of, _)| *of == target).map(|(_, test)| *test);
         let skipped = left_out.chain(of_other.iter().copied());
         let arguments = skipped.flat_map(|test| ["--skip".to_string(), test.to_string()]);
-        self.run(target, &arguments.collect::<Vec<_>>(), mutant, FEWER)
+        self.run(target, &arguments.collect::<Vec<_>>(), mutant, (FEWER, LIMIT_OF_ALL))
     }
 
     fn run(
@@ -148,7 +151,7 @@ impl Built {
         target: &str,
         arguments: &[String],
         mutant: Option<&str>,
-        settings: &[(&str, &str)],
+        (settings, limit): (&[(&str, &str)], Duration),
     ) -> Result<Outcome, String> {
         let binary = self.binaries.get(target).ok_or_else(|| format!("no test target {target}"))?;
         // To a file: a process that is ended may leave children that hold a pipe.
@@ -164,7 +167,7 @@ impl Built {
         let ended = loop {
             match child.try_wait().map_err(|error| error.to_string())? {
                 Some(status) => break Some(status),
-                None if begun.elapsed() >= LIMIT => break None,
+                None if begun.elapsed() >= limit => break None,
                 None => std::thread::sleep(Duration::from_millis(20)),
             }
         };

@@ -6,7 +6,7 @@ use crate::engine::filename;
 use crate::engine::stats::{Counter, FileStats, Stats};
 use crate::error::Result;
 use crate::record::frame::HEADER_LEN;
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// What the engine did since it was opened.
 #[derive(Debug, Default)]

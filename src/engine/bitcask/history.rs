@@ -16,7 +16,7 @@
 use crate::engine::bitcask::keydir::Place;
 use crate::engine::bitcask::segment::Segment;
 use crate::engine::range::KeyRange;
-use parking_lot::{Mutex, MutexGuard, RwLock};
+use crate::sync::{Mutex, MutexGuard, RwLock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

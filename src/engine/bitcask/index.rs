@@ -10,7 +10,7 @@ use crate::engine::bitcask::view::View;
 use crate::engine::request::Present;
 use crate::engine::value::Value;
 use crate::error::Result;
-use arc_swap::ArcSwap;
+use crate::sync::ArcSwap;
 use std::sync::Arc;
 
 /// Keydir, view and history of one store; shared by the engine, its snapshots and its cursors.

@@ -23,12 +23,12 @@
 //! `notes/decisions/0005-keydir.md` has the measurements against a B-tree and a plain hash map.
 
 use crate::engine::range::{Direction, KeyRange};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use hashbrown::HashTable;
-use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::cmp;
 use std::collections::BinaryHeap;
 use std::ops::Bound;
-use std::sync::atomic::{AtomicBool, Ordering};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// How many shards there are. Part of the hint format: it sorts by them.

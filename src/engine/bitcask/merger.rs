@@ -16,7 +16,7 @@ use crate::engine::catalog::Catalog;
 use crate::engine::event::Event;
 use crate::engine::range::KeyRange;
 use crate::error::Result;
-use parking_lot::{Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

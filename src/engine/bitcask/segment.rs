@@ -19,14 +19,13 @@ use crate::engine::health::Health;
 use crate::engine::value::Value;
 use crate::error::{Error, Result};
 use crate::record::frame::{self, HEADER_LEN, Header, Record};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{ArcSwapOption, Guard, Mutex};
 use crate::vfs::Cause;
 use crate::vfs::dir::{Dir, File};
 use crate::vfs::limits;
-use arc_swap::{ArcSwapOption, Guard};
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 /// Record kind of a set.

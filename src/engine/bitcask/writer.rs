@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::record::frame::Part;
 use crate::record::reader::{End, checksum};
 use crate::record::writer::LogWriter;
-use parking_lot::{Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard};
 use std::sync::Arc;
 
 /// After so many syncs of one segment, space is reserved ahead.

@@ -19,12 +19,13 @@ use crate::engine::lsm::version::edit::LiveFile;
 use crate::engine::manifest::Edit;
 use crate::engine::range::KeyRange;
 use crate::error::{Error, Result};
+use crate::sync::Mutex;
+use crate::sync::atomic::Ordering;
+use crate::sync::time::Instant;
 use crate::worker::Schedule;
-use parking_lot::Mutex;
 use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often a store is asked whether it is at rest, and how long nothing was written then.
 pub(super) const LOOK_FOR_REST: Duration = Duration::from_millis(500);

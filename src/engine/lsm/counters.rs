@@ -3,7 +3,7 @@
 use crate::engine::lsm::pressure::Pressure;
 use crate::engine::lsm::table::store::TableStore;
 use crate::engine::stats::Counter;
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Counted as it happens; read by [`Counters::list`].
 #[derive(Debug, Default)]

@@ -22,10 +22,10 @@ use crate::engine::lsm::version::edit::LiveFile;
 use crate::engine::lsm::view::SealedMemtable;
 use crate::engine::manifest::Edit;
 use crate::error::Result;
+use crate::sync::Mutex;
+use crate::sync::atomic::Ordering;
 use crate::vfs::Cause;
-use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// What a flush needs of an open store.
 #[derive(Debug)]

@@ -9,9 +9,9 @@ use crate::engine::lsm::table::store::TableStore;
 use crate::engine::lsm::version::edit::{LiveFile, TableMeta};
 use crate::engine::lsm::version::{Bin, TableFile};
 use crate::error::Result;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::vfs::Cause;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Makes the tables of a store.
 #[derive(Debug)]

@@ -23,9 +23,9 @@ mod writer;
 
 use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::key::{self, Kind, seek_trailer, split, trailer};
+use crate::sync::atomic::{AtomicU64, Ordering};
 use cursor::MemtableCursor;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use tree::Tree;
 use writer::Writer;
 

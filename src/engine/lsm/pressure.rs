@@ -9,9 +9,11 @@
 use crate::engine::event::{Event, Listener};
 use crate::engine::health::Health;
 use crate::error::{Error, Result};
-use parking_lot::{Condvar, Mutex};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::thread;
+use crate::sync::time::Instant;
+use crate::sync::{Condvar, Mutex};
+use std::time::Duration;
 
 /// How long a slowed writer waits at each commit.
 const DELAY: Duration = Duration::from_millis(1);
@@ -63,7 +65,7 @@ impl Pressure {
     #[cold]
     pub fn delay(&self) {
         self.delays.fetch_add(1, Ordering::Relaxed);
-        std::thread::sleep(DELAY);
+        thread::sleep(DELAY);
     }
 
     /// Waits until `is_full` says no. Fails if the background is in trouble, or the store is poisoned.

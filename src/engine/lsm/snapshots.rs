@@ -5,9 +5,9 @@
 //! newest entry that each held moment sees.
 
 use crate::engine::lsm::comparator::Order;
-use parking_lot::Mutex;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The moments that are held, and the newest that can be.
 #[derive(Debug, Default)]

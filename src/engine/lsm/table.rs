@@ -64,9 +64,9 @@ use crate::engine::lsm::table::shelf::Shelf;
 use crate::engine::lsm::version::edit::TableMeta;
 use crate::engine::value::Value;
 use crate::error::Result;
+use crate::sync::atomic::Ordering::Relaxed;
 use crate::vfs::Cause;
 use std::cell::Cell;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 
 /// What a get has found in one table.

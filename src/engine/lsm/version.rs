@@ -28,10 +28,10 @@ use crate::engine::lsm::key::user_key;
 use crate::engine::lsm::options::LEVELS;
 use crate::engine::lsm::table::store::TableSlot;
 use crate::engine::lsm::version::edit::TableMeta;
+use crate::sync::atomic::{AtomicBool, Ordering as Memory};
 use crate::vfs::dir::Dir;
 use std::cmp::Ordering;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering as Memory};
 
 /// A live table, as versions hold it.
 #[derive(Debug)]

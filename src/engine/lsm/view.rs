@@ -7,8 +7,7 @@
 use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::memtable::Memtable;
 use crate::engine::lsm::version::{TableFile, Version};
-use arc_swap::{ArcSwap, Guard};
-use parking_lot::Mutex;
+use crate::sync::{ArcSwap, Guard, Mutex};
 use std::sync::Arc;
 
 /// Where the newest entries are, and the older, and the oldest.

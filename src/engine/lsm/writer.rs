@@ -7,9 +7,9 @@ use crate::engine::lsm::memtable::Memtable;
 use crate::engine::lsm::wal::WalWriter;
 use crate::engine::request::Request;
 use crate::error::{Error, Result};
-use parking_lot::{Mutex, MutexGuard};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The writer, for the leader of a commit and for who rotates.
 #[derive(Debug)]

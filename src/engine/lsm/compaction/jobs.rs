@@ -8,7 +8,7 @@ use crate::engine::lsm::compaction::targets::Limits;
 use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::version::Version;
 use crate::error::Error;
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -61,10 +61,10 @@ use super::node::{self, Entry, Link, NOWHERE, Node};
 use super::permutation::{Permutation, SLOTS};
 use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::key::split;
-use parking_lot::Mutex;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::cmp;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// How many measures of keys a tree may have, one after another.
 pub(super) const GENERATIONS: usize = 3;

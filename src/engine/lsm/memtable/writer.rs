@@ -9,9 +9,9 @@ use super::permutation::{Permutation, SLOTS};
 use super::tree::{GENERATIONS, Page, State, Target, Tree};
 use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::key::split;
-use parking_lot::MutexGuard;
+use crate::sync::MutexGuard;
+use crate::sync::atomic::Ordering;
 use std::iter;
-use std::sync::atomic::Ordering;
 
 /// How many entries there are when the measure is looked at.
 const FIT_AT: [u64; GENERATIONS] = if cfg!(miri) { [16, 48, 96] } else { [256, 4 << 10, 64 << 10] };

@@ -9,8 +9,8 @@
 //! A block is found by its file's number and its offset. Numbers are never used twice, so that nothing
 //! has to be removed when a table goes: the hand finds it.
 
+use crate::sync::Mutex;
 use hashbrown::HashTable;
-use parking_lot::Mutex;
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::ops::Deref;

@@ -7,11 +7,11 @@ use crate::engine::lsm::table::compress::Packed;
 use crate::engine::lsm::table::format::{self, BadFooter, FOOTER_LEN, FORMAT, Footer, Handle, Salt};
 use crate::engine::lsm::table::shelf::Shelf;
 use crate::error::{Error, Result};
+use crate::sync::atomic::Ordering::Relaxed;
 use crate::vfs::Cause;
 use crate::vfs::dir::File;
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 /// A buffer for reading that is larger than this is not kept.
 const MAX_SCRATCH: usize = 1 << 20;

@@ -3,9 +3,9 @@
 use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::options::LsmOptions;
 use crate::engine::lsm::table::cache::BlockCache;
+use crate::sync::atomic::AtomicU64;
+use crate::sync::atomic::Ordering::Relaxed;
 use crate::vfs::dir::Dir;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// What all tables of a store share.

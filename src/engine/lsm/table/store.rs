@@ -5,14 +5,13 @@ use crate::engine::lsm::table::Table;
 use crate::engine::lsm::table::shelf::Shelf;
 use crate::engine::lsm::version::edit::TableMeta;
 use crate::error::{Error, Result};
+use crate::sync::atomic::AtomicBool;
+use crate::sync::atomic::Ordering::Relaxed;
+use crate::sync::{ArcSwapOption, Guard, Mutex};
 use crate::vfs::Cause;
 use crate::vfs::dir::Dir;
 use crate::vfs::limits;
-use arc_swap::{ArcSwapOption, Guard};
-use parking_lot::Mutex;
 use std::ops::Deref;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 
 /// The place of one table: with whoever lists it as live, so that finding the open table is to look
