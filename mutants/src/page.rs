@@ -104,7 +104,16 @@ fn middle(mutants: &[Mutant], outcomes: &Outcomes, reasons: &Reasons) -> String 
         rows.entry(&mutant.file).or_default().count(mutant, outcomes, reasons);
         rows.entry("~").or_default().count(mutant, outcomes, reasons);
     }
+    let is_half = |mutant: &&Mutant| {
+        outcomes.of(mutant).is_some_and(|tried| tried.outcome == Outcome::SurvivedUnitTests)
+    };
+    let half = mutants.iter().filter(is_half).count();
     let mut text = summary(mutants, outcomes, reasons) + "\n\n";
+    if half > 0 {
+        text += &format!(
+            "{half} of the survivors were asked by the unit tests alone, so that the scores are too low.\n\n"
+        );
+    }
     text += "| file | mutants | killed | timeout | survived | explained | unviable | fixed | not tried yet | score |\n";
     text += "|---|---|---|---|---|---|---|---|---|---|\n";
     for (file, row) in rows {
