@@ -24,6 +24,8 @@ struct Row {
     unviable: usize,
     fixed: usize,
     untried: usize,
+    /// Those among them that the unit tests let pass.
+    undecided: usize,
     tenths: u64,
 }
 
@@ -43,7 +45,11 @@ impl Row {
             {
                 self.explained += 1
             }
-            Outcome::Survived | Outcome::Unreached | Outcome::SurvivedUnitTests => self.survived += 1,
+            Outcome::Survived | Outcome::Unreached => self.survived += 1,
+            Outcome::SurvivedUnitTests => {
+                self.untried += 1;
+                self.undecided += 1;
+            }
             Outcome::Unviable => self.unviable += 1,
             Outcome::Fixed => self.fixed += 1,
         }
@@ -72,9 +78,20 @@ pub fn summary(mutants: &[Mutant], outcomes: &Outcomes, reasons: &Reasons) -> St
     let mut all = Row::default();
     mutants.iter().for_each(|mutant| all.count(mutant, outcomes, reasons));
     let run = all.killed + all.timeout + all.survived + all.explained;
+    let undecided = match all.undecided {
+        0 => String::new(),
+        n => {
+            let least = Row { survived: all.survived + n, ..all.clone() };
+            format!(
+                " {n} more passed the unit tests and have not met the others; if none of these kills one, the \
+                 score is {}.",
+                least.score(all.explained)
+            )
+        }
+    };
     format!(
         "{run} of {} mutants run, {:.1} s each: {} killed, {} timeouts, {} survived, {} explained. \
-         Mutation score {}, and {} without those explained.",
+         Mutation score {}, and {} without those explained.{undecided}",
         all.mutants,
         all.tenths as f64 / 10.0 / run.max(1) as f64,
         all.killed,
@@ -104,16 +121,7 @@ fn middle(mutants: &[Mutant], outcomes: &Outcomes, reasons: &Reasons) -> String 
         rows.entry(&mutant.file).or_default().count(mutant, outcomes, reasons);
         rows.entry("~").or_default().count(mutant, outcomes, reasons);
     }
-    let is_half = |mutant: &&Mutant| {
-        outcomes.of(mutant).is_some_and(|tried| tried.outcome == Outcome::SurvivedUnitTests)
-    };
-    let half = mutants.iter().filter(is_half).count();
     let mut text = summary(mutants, outcomes, reasons) + "\n\n";
-    if half > 0 {
-        text += &format!(
-            "{half} of the survivors were asked by the unit tests alone, so that the scores are too low.\n\n"
-        );
-    }
     text += "| file | mutants | killed | timeout | survived | explained | unviable | fixed | not tried yet | score |\n";
     text += "|---|---|---|---|---|---|---|---|---|---|\n";
     for (file, row) in rows {
@@ -122,7 +130,7 @@ fn middle(mutants: &[Mutant], outcomes: &Outcomes, reasons: &Reasons) -> String 
     }
     let survivors = mutants.iter().filter(|mutant| {
         let outcome = outcomes.of(mutant).map(|tried| &tried.outcome);
-        matches!(outcome, Some(Outcome::Survived | Outcome::Unreached | Outcome::SurvivedUnitTests))
+        matches!(outcome, Some(Outcome::Survived | Outcome::Unreached))
     });
     let (explained, open): (Vec<_>, Vec<_>) =
         survivors.partition(|mutant| reasons.contains_key(&mutant.title));
@@ -130,7 +138,6 @@ fn middle(mutants: &[Mutant], outcomes: &Outcomes, reasons: &Reasons) -> String 
     for mutant in &open {
         let note = match outcomes.of(mutant).map(|tried| &tried.outcome) {
             Some(Outcome::Unreached) => " (no test reaches it)",
-            Some(Outcome::SurvivedUnitTests) => " (the unit tests; the others are not tried yet)",
             _ => "",
         };
         text += &format!("- {}{note}\n", said(mutant));
