@@ -2,10 +2,14 @@
 //!
 //! Engines and workers take these names from here and from nowhere else (`tests/layers.rs` holds that).
 //! In every usual build they are those of parking_lot, arc-swap and the standard library, and nothing
-//! comes in between. With `--cfg shuttle` they are shuttle's: each use is a place where another thread may go
-//! on, and `tests/schedules.rs` explores schedules of whole engines.
+//! comes in between. Two other builds put something else behind the same names:
 //!
-//! `Arc`, `Weak` and `OnceLock` are the standard library's in both: under shuttle a clone or an
+//! | build | what is behind the names | what it explores |
+//! |---|---|---|
+//! | `--cfg shuttle` | shuttle's: each use is a place where another thread may go on | schedules of whole engines, chosen at random: `tests/schedules.rs` |
+//! | `--cfg loom` | loom's, for [`unlocked`] alone | every schedule of the memtable, and every order in which memory may show its stores |
+//!
+//! `Arc`, `Weak` and `OnceLock` are the standard library's in all of them: under shuttle a clone or an
 //! initialisation is one step, and nothing in the engines waits inside of one.
 //!
 //! How to run, and what was found, is in `notes/schedules.md`.
@@ -18,6 +22,9 @@ pub use shuttled::{
     atomic, hint, mpsc, thread, time,
 };
 
+#[cfg(loom)]
+mod loomed;
+
 #[cfg(not(shuttle))]
 pub use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 #[cfg(not(shuttle))]
@@ -26,3 +33,17 @@ pub use parking_lot::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLoc
 pub use std::sync::{atomic, mpsc};
 #[cfg(not(shuttle))]
 pub use std::{hint, thread, time};
+
+/// The same for what readers look at without a lock: the memtable. Small enough that loom can try all
+/// that may happen to it.
+pub mod unlocked {
+    #[cfg(loom)]
+    pub use super::loomed::{
+        Bytes, Mutex, MutexGuard, Word, atomic, atomic as mapped, model, word32, word64,
+    };
+    #[cfg(not(loom))]
+    pub use super::{Mutex, MutexGuard, atomic};
+    /// Atomics that are laid over mapped memory: what they look like matters, so shuttle has no say in them.
+    #[cfg(not(loom))]
+    pub use std::sync::atomic as mapped;
+}

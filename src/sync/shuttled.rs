@@ -9,8 +9,8 @@
 //!   ([`Condvar::wait_for`], a sleep) gives way once, as if it were over;
 //! - a worker that is to run every so often runs only when it is woken.
 //!
-//! All atomics are sequentially consistent here, whatever order is asked for. The words of a memtable's nodes
-//! lie in mapped memory and stay the standard library's: an insert is not interrupted between them.
+//! All atomics are sequentially consistent here, whatever order is asked for. Where the order matters,
+//! loom looks.
 
 use shuttle::sync as model;
 use std::fmt;

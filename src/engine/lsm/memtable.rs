@@ -14,16 +14,18 @@
 mod arena;
 pub mod cursor;
 mod head;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod node;
 mod permutation;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;
 mod tree;
 mod writer;
 
 use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::key::{self, Kind, seek_trailer, split, trailer};
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::unlocked::atomic::{AtomicU64, Ordering};
 use cursor::MemtableCursor;
 use std::sync::Arc;
 use tree::Tree;

@@ -23,10 +23,12 @@
 use super::arena::{Arena, Grower};
 use super::permutation::{Permutation, SLOTS};
 use crate::engine::lsm::key::TRAILER_LEN;
+use crate::sync::unlocked::mapped::{AtomicU32, AtomicU64, Ordering, fence};
+#[cfg(loom)]
+use crate::sync::unlocked::{self, Bytes};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::slice;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 /// Bytes of a cache line.
 const LINE: usize = 64;
@@ -64,6 +66,44 @@ pub(super) struct Entry<'a> {
     arena: PhantomData<&'a Arena>,
 }
 
+/// A word of a node. Under loom it is not in the node: see `src/sync/loomed.rs`.
+#[cfg(not(loom))]
+type Word<'a, A> = &'a A;
+#[cfg(loom)]
+type Word<'a, A> = unlocked::Word<A>;
+
+/// The four bytes at `at`.
+///
+/// # Safety
+///
+/// They are in a node of this arena, aligned, and always atomic.
+#[inline]
+unsafe fn word32<'a>(at: NonNull<u8>) -> Word<'a, AtomicU32> {
+    #[cfg(loom)]
+    return unlocked::word32(at.as_ptr() as usize);
+    // SAFETY: as the caller says.
+    #[cfg(not(loom))]
+    unsafe {
+        at.cast().as_ref()
+    }
+}
+
+/// The eight bytes at `at`.
+///
+/// # Safety
+///
+/// They are in a node of this arena, aligned, and always atomic.
+#[inline]
+unsafe fn word64<'a>(at: NonNull<u8>) -> Word<'a, AtomicU64> {
+    #[cfg(loom)]
+    return unlocked::word64(at.as_ptr() as usize);
+    // SAFETY: as the caller says.
+    #[cfg(not(loom))]
+    unsafe {
+        at.cast().as_ref()
+    }
+}
+
 /// Room for a leaf (level 0) or an inner node, with nothing in it.
 ///
 /// # Safety
@@ -97,6 +137,8 @@ pub(super) unsafe fn write(
     unsafe {
         let place = arena.allocate(grower, bytes, 1);
         let at = arena.pointer(place);
+        #[cfg(loom)]
+        Bytes::at(at as usize).write();
         at.cast::<u32>().write(value_len);
         at.cast::<u16>().add(2).write(key_len);
         let at = at.add(LENGTHS);
@@ -122,28 +164,28 @@ impl<'a> Node<'a> {
     }
 
     #[inline]
-    fn permutation_word(self) -> &'a AtomicU64 {
+    fn permutation_word(self) -> Word<'a, AtomicU64> {
         // SAFETY: the first eight bytes of a node, aligned, always atomic.
-        unsafe { self.at.cast().as_ref() }
+        unsafe { word64(self.at) }
     }
 
     #[inline]
-    fn version_word(self) -> &'a AtomicU32 {
+    fn version_word(self) -> Word<'a, AtomicU32> {
         // SAFETY: the next four.
-        unsafe { self.at.add(8).cast().as_ref() }
+        unsafe { word32(self.at.add(8)) }
     }
 
     #[inline]
-    fn next_word(self) -> &'a AtomicU32 {
+    fn next_word(self) -> Word<'a, AtomicU32> {
         // SAFETY: the next four.
-        unsafe { self.at.add(12).cast().as_ref() }
+        unsafe { word32(self.at.add(12)) }
     }
 
     #[inline]
-    fn link_word(self, slot: usize) -> &'a AtomicU64 {
+    fn link_word(self, slot: usize) -> Word<'a, AtomicU64> {
         debug_assert!(slot < SLOTS);
         // SAFETY: permutations name slots below SLOTS, and all nodes have as many links.
-        unsafe { self.at.add(16 + 8 * slot).cast().as_ref() }
+        unsafe { word64(self.at.add(16 + 8 * slot)) }
     }
 
     /// The order of its slots.
@@ -222,7 +264,7 @@ impl Node<'_> {
     pub(super) unsafe fn anchor(self, slot: usize) -> u32 {
         debug_assert!(slot < SLOTS);
         // SAFETY: an inner node has as many anchors as slots behind what a leaf has.
-        unsafe { self.at.add(LEAF + 4 * slot).cast::<AtomicU32>().as_ref() }.load(Ordering::Acquire)
+        unsafe { word32(self.at.add(LEAF + 4 * slot)) }.load(Ordering::Acquire)
     }
 
     /// Sets it.
@@ -233,7 +275,7 @@ impl Node<'_> {
     pub(super) unsafe fn set_anchor(self, slot: usize, place: u32) {
         debug_assert!(slot < SLOTS);
         // SAFETY: as above.
-        unsafe { self.at.add(LEAF + 4 * slot).cast::<AtomicU32>().as_ref() }.store(place, Ordering::Release);
+        unsafe { word32(self.at.add(LEAF + 4 * slot)) }.store(place, Ordering::Release);
     }
 }
 
@@ -252,6 +294,8 @@ impl<'a> Entry<'a> {
 
     #[inline]
     fn lengths(self) -> (usize, usize) {
+        #[cfg(loom)]
+        Bytes::at(self.at.as_ptr() as usize).read();
         // SAFETY: they stand at its place, aligned, constant.
         let (value_len, key_len) =
             unsafe { (self.at.cast::<u32>().read(), self.at.cast::<u16>().add(2).read()) };

@@ -61,8 +61,8 @@ use super::node::{self, Entry, Link, NOWHERE, Node};
 use super::permutation::{Permutation, SLOTS};
 use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::key::split;
-use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::unlocked::Mutex;
+use crate::sync::unlocked::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::cmp;
 use std::sync::OnceLock;
 

@@ -9,12 +9,13 @@ use super::permutation::{Permutation, SLOTS};
 use super::tree::{GENERATIONS, Page, State, Target, Tree};
 use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::key::split;
-use crate::sync::MutexGuard;
-use crate::sync::atomic::Ordering;
+use crate::sync::unlocked::MutexGuard;
+use crate::sync::unlocked::atomic::Ordering;
 use std::iter;
 
 /// How many entries there are when the measure is looked at.
-const FIT_AT: [u64; GENERATIONS] = if cfg!(miri) { [16, 48, 96] } else { [256, 4 << 10, 64 << 10] };
+const FIT_AT: [u64; GENERATIONS] =
+    if cfg!(any(miri, loom)) { [16, 48, 96] } else { [256, 4 << 10, 64 << 10] };
 
 /// The right to insert into a tree.
 #[derive(Debug)]
