@@ -8,7 +8,8 @@
 //!    Under [`Durability::Os`] it survives the death of the process; after a power cut a *prefix* of
 //!    what was written is there: never a later write without all the earlier ones.
 //! 2. **Atomicity.** A [`WriteBatch`] is there as a whole or not at all: after any crash, in every
-//!    snapshot, in every cursor and scan. (Two gets are two moments: a batch may come in between.)
+//!    snapshot, in every cursor and scan. (Two gets are two moments: a batch may come in between, but a
+//!    get that sees it is not followed by one that does not.)
 //! 3. **Isolation.** A [`Snapshot`] and a [`Cursor`] never change, whatever is written meanwhile. A
 //!    get sees every write that was acknowledged before it began.
 //! 4. **Honesty.** Damage is an error that names file and offset, never a wrong or missing answer.

@@ -288,15 +288,15 @@ fn each_way(workloads: &[Workload], effort: Effort, seed: u64) -> Vec<Experiment
         .collect()
 }
 
-/// The workloads of these names; `random 7` may be written `random-7`, as all blanks.
+/// The workloads of these names, with blanks or as the list writes them.
 fn named(engine: &Engine, names: &[String]) -> Result<Vec<Workload>, Failure> {
     let fixed = workloads::fixed(engine);
     let find = |name: &String| {
-        let plain = name.replace('-', " ");
-        if let Some(seed) = plain.strip_prefix("random ").and_then(|seed| seed.parse().ok()) {
+        let wanted = word(name);
+        if let Some(seed) = wanted.strip_prefix("random-").and_then(|seed| seed.parse().ok()) {
             return Ok(workloads::random(engine, seed));
         }
-        let found = fixed.iter().find(|workload| workload.name.replace(',', "") == plain.replace(',', ""));
+        let found = fixed.iter().find(|workload| word(&workload.name) == wanted);
         found.cloned().ok_or_else(|| {
             Failure::usage(format!(
                 "{name}: {} has no such workload; `kvs crash --list` names them",

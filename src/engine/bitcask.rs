@@ -321,9 +321,8 @@ impl Store {
         let mut moments = self.index.history.lock();
         let mut places = writer.places().iter();
         for request in group.iter().filter(|request| request.is_written) {
-            for (op, put) in request.batch.iter().zip(places.by_ref()) {
-                self.index.apply(&moments, &op, put.seqno, put.place, &writer.segment);
-            }
+            let puts = places.by_ref().take(request.batch.len());
+            self.index.apply(&moments, &request.batch, puts, &writer.segment);
         }
         moments.visible = writer.last_seqno();
     }

@@ -82,7 +82,8 @@ impl Job {
         let visible = index.history.lock().visible;
         let by_age = index.view.load().by_age();
         let mut facts: Vec<_> = by_age.iter().filter_map(|segment| Facts::of(segment, visible)).collect();
-        facts.retain(|facts| facts.last_seqno <= upto);
+        // A group may rotate before its writes are shown: what is sealed then looks like garbage, and is not.
+        facts.retain(|facts| facts.last_seqno <= upto.min(visible));
         facts.iter_mut().for_each(|facts| facts.is_left_alone = is_left_alone(facts.number));
         let picked = pick(&facts, options, aim)?;
         let (inputs, outside): (Vec<_>, Vec<_>) =

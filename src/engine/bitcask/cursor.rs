@@ -209,7 +209,7 @@ impl<'a> BitcaskCursor<'a> {
 
     /// Calls `see` with the place of the value that it stands on, its segment and its key. Panics if
     /// the cursor is not valid.
-    pub fn find<T>(&self, see: impl FnOnce(&Arc<Segment>, Place, &[u8]) -> T) -> T {
+    pub fn find<T>(&self, see: impl FnOnce(&Arc<Segment>, Place, &[u8]) -> Result<T>) -> Result<T> {
         let (item, key) = (&self.row.items[self.at], self.row.key(self.at));
         let past = self.pinned.past();
         if let Some(was) = &item.was {
@@ -219,8 +219,8 @@ impl<'a> BitcaskCursor<'a> {
             return see(segment, item.place, key);
         }
         // A merge has moved it since the page was made.
-        let moved = past.index.find_at(past.moment, key, |segment, place| see(segment, place, key));
-        moved.expect("a key that was there at this moment is there at this moment")
+        let moved = past.index.find_at(past.moment, key, |segment, place| see(segment, place, key))?;
+        Ok(moved.expect("a key that was there at this moment is there at this moment"))
     }
 
     /// The next values lie at places that have nothing to do with each other. Asking for all of them

@@ -20,7 +20,7 @@ pub(super) fn get(index: &Index, key: &[u8]) -> Result<Explanation> {
     // With the moment held in place no writer comes in between; a merge may, and the segment stays.
     let moments = index.history.lock();
     let visible_seqno = moments.visible;
-    let at = index.find(key, |segment, place| (segment.clone(), place));
+    let at = index.find(key, |segment, place| Ok((segment.clone(), place)))?;
     drop(moments);
     let outcome = match &at {
         Some((segment, place)) => {

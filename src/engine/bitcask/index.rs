@@ -2,16 +2,26 @@
 //!
 //! Writers and merges change it in small steps, each of which leaves it right for every reader.
 
-use crate::engine::batch::Op;
+use crate::engine::batch::{Op, WriteBatch};
 use crate::engine::bitcask::history::{History, Moments, Seen, Was};
-use crate::engine::bitcask::keydir::{Keydir, Place};
+use crate::engine::bitcask::keydir::{Keydir, KeysGuard, Place};
 use crate::engine::bitcask::segment::Segment;
 use crate::engine::bitcask::view::View;
+use crate::engine::filename;
 use crate::engine::request::Present;
 use crate::engine::value::Value;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sync::ArcSwap;
 use std::sync::Arc;
+
+/// Where an op was put.
+#[derive(Clone, Copy, Debug)]
+pub struct Put {
+    /// Its place in the order of all writes.
+    pub seqno: u64,
+    /// Its record.
+    pub place: Place,
+}
 
 /// Keydir, view and history of one store; shared by the engine, its snapshots and its cursors.
 #[derive(Debug)]
@@ -22,6 +32,26 @@ pub struct Index {
     pub view: ArcSwap<View>,
     /// What snapshots see instead.
     pub history: History,
+}
+
+/// A look that found a place in no segment of the view.
+#[derive(Default)]
+struct Missed(Option<(Arc<View>, Place)>);
+
+impl Missed {
+    /// The place is in a segment that is newer than the view, so by now there is a newer view: segments come
+    /// into the view before the keydir points into them. If there is none, the segment is gone: an error, not
+    /// an endless search.
+    #[cold]
+    fn look_again(&mut self, view: &Arc<View>, place: Place) -> Result<()> {
+        if self.0.as_ref().is_some_and(|(before, at)| Arc::ptr_eq(before, view) && *at == place) {
+            let name = filename::segment(u64::from(place.segment));
+            let reason = "the keydir points into this segment, and it is gone; open the store again";
+            return Err(Error::corruption(name.as_ref(), u64::from(place.offset), reason));
+        }
+        self.0 = Some((view.clone(), place));
+        Ok(())
+    }
 }
 
 impl Index {
@@ -35,27 +65,31 @@ impl Index {
     /// The newest value of `key`.
     #[inline]
     pub fn get(&self, key: &[u8]) -> Result<Option<Value>> {
-        self.find(key, |segment, place| segment.read(place, key)).transpose()
+        self.find(key, |segment, place| segment.read(place, key))
     }
 
     /// Calls `see` with the place of the newest value of `key`, and its segment.
     #[inline]
-    pub fn find<T>(&self, key: &[u8], see: impl FnOnce(&Arc<Segment>, Place) -> T) -> Option<T> {
+    pub fn find<T>(
+        &self,
+        key: &[u8],
+        see: impl FnOnce(&Arc<Segment>, Place) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let mut missed = Missed::default();
         loop {
             // The view first, the keydir second: see [`View`].
             let view = self.view.load();
-            let place = self.keydir.get(key)?;
+            let Some(place) = self.keydir.get(key) else { return Ok(None) };
             if let Some(segment) = view.find(place.segment) {
-                return Some(see(segment, place));
+                return see(segment, place).map(Some);
             }
-            // The place is in a segment that is newer than the view, so by now there is a newer view:
-            // segments come into the view before the keydir points into them.
+            missed.look_again(&view, place)?;
         }
     }
 
     /// The value of `key` at a moment that is held.
     pub fn get_at(&self, moment: u64, key: &[u8]) -> Result<Option<Value>> {
-        self.find_at(moment, key, |segment, place| segment.read(place, key)).transpose()
+        self.find_at(moment, key, |segment, place| segment.read(place, key))
     }
 
     /// As [`Index::find`], at a moment that is held.
@@ -63,47 +97,66 @@ impl Index {
         &self,
         moment: u64,
         key: &[u8],
-        see: impl FnOnce(&Arc<Segment>, Place) -> T,
-    ) -> Option<T> {
+        see: impl FnOnce(&Arc<Segment>, Place) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let mut missed = Missed::default();
         loop {
             let view = self.view.load();
             // The keydir first, the history second: see [`History`].
             let present = self.keydir.get(key);
             match (self.history.look(moment, key), present) {
-                (Seen::Absent, _) | (Seen::Present, None) => return None,
-                (Seen::At(was), _) => return Some(see(&was.segment, was.place)),
+                (Seen::Absent, _) | (Seen::Present, None) => return Ok(None),
+                (Seen::At(was), _) => return see(&was.segment, was.place).map(Some),
                 (Seen::Present, Some(place)) => {
                     if let Some(segment) = view.find(place.segment) {
-                        return Some(see(segment, place));
+                        return see(segment, place).map(Some);
                     }
+                    missed.look_again(&view, place)?;
                 }
             }
         }
     }
 
-    /// Shows the write `seqno`, whose record is at `place`: in `active`, or in a segment of the view if
-    /// the log was rotated within the group.
-    #[inline]
-    pub fn apply(&self, moments: &Moments, op: &Op<'_>, seqno: u64, place: Place, active: &Segment) {
-        if u64::from(place.segment) == active.number {
-            return self.apply_in(active, moments, op, seqno, place);
+    /// Shows a batch whose records are at `puts`: in `active`, or in a segment of the view if the log was
+    /// rotated within the group. Readers of its keys wait meanwhile, and see all of it or nothing.
+    pub fn apply<'p>(
+        &self,
+        moments: &Moments,
+        batch: &WriteBatch,
+        puts: impl Iterator<Item = &'p Put>,
+        active: &Segment,
+    ) {
+        let mut keys = self.keydir.lock_keys(batch.iter().map(|op| op.key()));
+        for (op, put) in batch.iter().zip(puts) {
+            if u64::from(put.place.segment) == active.number {
+                self.apply_in(active, &mut keys, moments, &op, put);
+                continue;
+            }
+            let view = self.view.load();
+            let sealed = view.find(put.place.segment).expect("written segments are in the view");
+            self.apply_in(sealed, &mut keys, moments, &op, put);
         }
-        let view = self.view.load();
-        let sealed = view.find(place.segment).expect("written segments are in the view");
-        self.apply_in(sealed, moments, op, seqno, place);
     }
 
     #[inline]
-    fn apply_in(&self, segment: &Segment, moments: &Moments, op: &Op<'_>, seqno: u64, place: Place) {
-        self.note(moments, op.key(), seqno);
+    fn apply_in(
+        &self,
+        segment: &Segment,
+        keys: &mut KeysGuard<'_>,
+        moments: &Moments,
+        op: &Op<'_>,
+        put: &Put,
+    ) {
+        let place = put.place;
+        self.history.note(moments, op.key(), put.seqno, || self.was(keys.get(op.key())?));
         let old = match op {
             Op::Set(key, _) => {
                 segment.add_live(place.len);
-                self.keydir.set(key, place)
+                keys.set(key, place)
             }
             Op::Remove(key) => {
                 segment.add_tombstone(place.len);
-                self.keydir.remove(key)
+                keys.remove(key)
             }
         };
         match old {
@@ -113,18 +166,12 @@ impl Index {
         }
     }
 
-    /// Keeps for snapshots what the key was. Before the keydir changes: see [`History`].
-    #[inline]
-    fn note(&self, moments: &Moments, key: &[u8], seqno: u64) {
-        self.history.note(moments, key, seqno, || {
-            loop {
-                let place = self.keydir.get(key)?;
-                // As in `get`: what is not in this view is in a newer one.
-                if let Some(segment) = self.view.load().find(place.segment) {
-                    return Some(Was { place, segment: segment.clone() });
-                }
-            }
-        });
+    /// The place of a key that is locked, with its segment: a merge that takes it out of the view moves the
+    /// key first, and so has to wait.
+    fn was(&self, place: Place) -> Option<Was> {
+        let view = self.view.load();
+        let segment = view.find(place.segment).expect("a segment that the keydir points into is in the view");
+        Some(Was { place, segment: segment.clone() })
     }
 
     /// The bytes at a place that was replaced are garbage.

@@ -15,7 +15,9 @@
 //!   in. A store that never scans never pays; one that does pays four bytes a key. A scan merges the
 //!   shards.
 //! - **Shards** keep locks short: a lookup takes one shard's lock for a probe, a write for an insertion.
-//!   Nobody holds one while touching the disk.
+//!   A batch takes those of all its keys before it changes one, and lets go of them behind the last: so
+//!   no reader sees half of it. Who takes several takes them in their order. Nobody holds one while
+//!   touching the disk.
 //!
 //! The hash is XXH3 seeded with the store's id, so that the same key lands in the same shard in every
 //! process: hint files are sorted by shard, and loading one fills a shard while it is in the cache.
@@ -141,13 +143,7 @@ impl Keydir {
     /// Puts the key's value at `place`; returns where it was.
     #[inline]
     pub fn set(&self, key: &[u8], place: Place) -> Option<Place> {
-        let hash = self.hash(key);
-        let mut shard = self.shards[shard_of(hash)].write();
-        let old = shard.set(hash, key, place);
-        if shard.arena.chunks.len() > FULL_AT {
-            self.full.store(true, Ordering::Relaxed);
-        }
-        old
+        self.lock_keys([key]).set(key, place)
     }
 
     /// Whether it should take no more keys: a shard's entries come near the end of their ids, with some
@@ -159,8 +155,25 @@ impl Keydir {
 
     /// Forgets the key; returns where its value was.
     pub fn remove(&self, key: &[u8]) -> Option<Place> {
-        let hash = self.hash(key);
-        self.shards[shard_of(hash)].write().remove(hash, key)
+        self.lock_keys([key]).remove(key)
+    }
+
+    /// Exclusive use of these keys, until it is dropped: readers see all that it changes, or nothing.
+    #[inline]
+    pub fn lock_keys<'k>(&self, keys: impl IntoIterator<Item = &'k [u8]>) -> KeysGuard<'_> {
+        let mut wanted = 0u16;
+        // Some fifty keys want all of them: a large batch is not looked through.
+        for key in keys {
+            wanted |= 1 << self.shard_of(key);
+            if wanted == u16::MAX {
+                break;
+            }
+        }
+        let mut shards = [const { None }; SHARDS];
+        for (number, shard) in shards.iter_mut().enumerate().filter(|(number, _)| wanted >> number & 1 == 1) {
+            *shard = Some(self.shards[number].write());
+        }
+        KeysGuard { keydir: self, shards }
     }
 
     /// Moves the key's value from one place to another, if it still is there.
@@ -222,6 +235,47 @@ impl Keydir {
 #[inline]
 fn shard_of(hash: u64) -> usize {
     (hash >> 40) as usize % SHARDS
+}
+
+/// Some keys for oneself.
+#[derive(Debug)]
+pub struct KeysGuard<'a> {
+    keydir: &'a Keydir,
+    /// Those of the keys.
+    shards: [Option<RwLockWriteGuard<'a, Shard>>; SHARDS],
+}
+
+impl KeysGuard<'_> {
+    #[inline]
+    fn shard(&mut self, hash: u64) -> &mut Shard {
+        self.shards[shard_of(hash)].as_mut().expect("the key is one of those that were asked for")
+    }
+
+    /// As [`Keydir::get`].
+    pub fn get(&mut self, key: &[u8]) -> Option<Place> {
+        let hash = self.keydir.hash(key);
+        let shard = self.shard(hash);
+        shard.find(hash, key).map(|&id| shard.arena.place(id))
+    }
+
+    /// As [`Keydir::set`].
+    #[inline]
+    pub fn set(&mut self, key: &[u8], place: Place) -> Option<Place> {
+        let hash = self.keydir.hash(key);
+        let shard = self.shard(hash);
+        let old = shard.set(hash, key, place);
+        if shard.arena.chunks.len() > FULL_AT {
+            self.keydir.full.store(true, Ordering::Relaxed);
+        }
+        old
+    }
+
+    /// As [`Keydir::remove`].
+    #[inline]
+    pub fn remove(&mut self, key: &[u8]) -> Option<Place> {
+        let hash = self.keydir.hash(key);
+        self.shard(hash).remove(hash, key)
+    }
 }
 
 /// A shard for oneself.

@@ -1,6 +1,7 @@
 //! The writing end of the active segment: what a commit leader holds.
 
 use crate::engine::batch::WriteBatch;
+use crate::engine::bitcask::index::Put;
 use crate::engine::bitcask::keydir::Place;
 use crate::engine::bitcask::recover::FoundActive;
 use crate::engine::bitcask::segment::{Entry, Scratch, Sealed, Segment, SegmentMeta, SegmentState};
@@ -22,15 +23,6 @@ const RESERVE_BYTES: u64 = 1 << 20;
 /// The system is asked to begin writing whenever this much was appended, so that sealing a segment
 /// does not have to wait for all of it.
 const WRITE_BEHIND: u64 = 8 << 20;
-
-/// Where an op of a group was put.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Put {
-    /// Its place in the order of all writes.
-    pub(super) seqno: u64,
-    /// Its record.
-    pub(super) place: Place,
-}
 
 /// The writer, for the leader of a commit and for who rotates.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 //! A sync that can be left out without a broken promise is either not needed, or a test is missing. Where
 //! it is known not to be needed, [`Site::why_not_needed`] says why, and it must be so.
 
-use crate::survive::crash::forget::{Forget, count};
+use crate::survive::crash::forget::Forget;
 use crate::survive::crash::{Effort, Experiment, Way, first_violation};
 use crate::survive::engine::Engine;
 use crate::survive::error::{Error, Result};
@@ -11,6 +11,7 @@ use crate::survive::history::Workload;
 use crate::survive::sites::{Site, sites};
 use crate::survive::workloads;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// What came of leaving out one sync.
 #[derive(Clone, Debug, Serialize)]
@@ -65,15 +66,25 @@ impl Verdict {
 /// # Errors
 /// What recording a workload can fail with; [`Error::Interrupted`].
 pub fn sweep(engine: &Engine, seed: u64, watch: &mut dyn FnMut(Site) -> bool) -> Result<Vec<Omission>> {
-    let workloads = workloads::fixed(engine);
-    let counts = count(&workloads)?;
+    let mut recorded = Vec::new();
+    let mut counts: BTreeMap<Site, usize> = BTreeMap::new();
+    for workload in workloads::fixed(engine) {
+        let history = workload.record()?;
+        let sites: Vec<Site> = sites(&history).into_iter().map(|(_, site)| site).collect();
+        sites.iter().for_each(|site| *counts.entry(*site).or_default() += 1);
+        recorded.push((history.recording.ops().len(), sites, workload));
+    }
+    // The shortest first: most is found there.
+    recorded.sort_by_key(|(ops, ..)| *ops);
     let mut omissions = Vec::new();
     for (site, times) in counts {
         if !watch(site) {
             return Err(Error::Interrupted);
         }
         let because = site.why_not_needed(engine.kind);
-        let found = find(&workloads, site, seed, because.is_none())?;
+        let having = recorded.iter().filter(|(_, sites, _)| sites.contains(&site));
+        let having: Vec<&Workload> = having.map(|(.., workload)| workload).collect();
+        let found = find(&having, site, seed, because.is_none())?;
         let verdict = match (found, because) {
             (Some((by, message)), None) => Verdict::Caught { by, message },
             (None, Some(because)) => Verdict::NotNeeded { because },
@@ -86,22 +97,13 @@ pub fn sweep(engine: &Engine, seed: u64, watch: &mut dyn FnMut(Site) -> bool) ->
     Ok(omissions)
 }
 
-/// The first experiment that misses the sync: one crash of each workload that has it, then, if it should
-/// be found, second lives.
-fn find(workloads: &[Workload], site: Site, seed: u64, is_needed: bool) -> Result<Option<(String, String)>> {
-    let mut having = Vec::new();
-    for workload in workloads {
-        let history = workload.record()?;
-        if sites(&history).iter().any(|(_, at)| *at == site) {
-            having.push((history.recording.ops().len(), workload));
-        }
-    }
-    // The shortest first: most is found there.
-    having.sort_by_key(|(ops, _)| *ops);
+/// The first experiment that misses the sync: one crash of each of these workloads, then, if it should be
+/// found, second lives.
+fn find(workloads: &[&Workload], site: Site, seed: u64, is_needed: bool) -> Result<Option<(String, String)>> {
     let forget = Forget::site(site);
     for way in Way::all().into_iter().take(if is_needed { usize::MAX } else { 1 }) {
-        for (_, workload) in &having {
-            let workload = (*workload).clone();
+        for &workload in workloads {
+            let workload = workload.clone();
             let experiment = Experiment { workload, way: way.clone(), effort: Effort::Short, seed };
             if let Some(violation) = first_violation(&experiment, Some(&forget))? {
                 return Ok(Some((experiment.name(), violation.message)));
