@@ -39,7 +39,7 @@ pub use std::{hint, thread, time};
 pub mod unlocked {
     #[cfg(loom)]
     pub use super::loomed::{
-        Bytes, Mutex, MutexGuard, Word, atomic, atomic as mapped, model, word32, word64,
+        Bytes, Mutex, MutexGuard, Word, atomic, atomic as mapped, make_words, model, word32, word64,
     };
     #[cfg(not(loom))]
     pub use super::{Mutex, MutexGuard, atomic};

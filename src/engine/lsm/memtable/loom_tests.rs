@@ -9,12 +9,18 @@ use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::iter::EntryCursor;
 use crate::engine::lsm::key::{Kind, MAX_SEQNO, split};
 use crate::sync::unlocked::atomic::{AtomicU64, Ordering};
-use crate::sync::unlocked::model;
+use crate::sync::unlocked::{Bytes, model};
 use loom::thread;
 use std::sync::Arc;
 
 /// So many entries fill a leaf.
 const LEAF: u8 = 14;
+
+/// Says in how many ways it went; `KVS_PREEMPTIONS` adds to how often a thread may have to wait.
+fn explore(name: &str, preemptions: usize, test: impl Fn() + Send + Sync + 'static) {
+    let more = std::env::var("KVS_PREEMPTIONS").map_or(0, |more| more.parse().unwrap());
+    println!("{name}: {} ways", model(preemptions + more, test));
+}
 
 fn table(keys: impl IntoIterator<Item = u8>) -> Arc<Memtable> {
     let table = Arc::new(Memtable::new(Order::Bytewise, 4096));
@@ -39,7 +45,7 @@ fn key(cursor: &impl EntryCursor) -> u8 {
 /// An entry is seen whole or not at all; and seen by who knows of its sequence number.
 #[test]
 fn an_insert_is_published_whole() {
-    model(3, || {
+    explore("an_insert_is_published_whole", 3, || {
         let (table, visible) = (table([]), Arc::new(AtomicU64::new(0)));
         let (of_writer, shows) = (table.clone(), visible.clone());
         let writer = thread::spawn(move || {
@@ -58,7 +64,7 @@ fn an_insert_is_published_whole() {
 /// A key is set again: who reads at the old moment sees the old entry, whatever is there.
 #[test]
 fn an_old_moment_stays() {
-    model(3, || {
+    explore("an_old_moment_stays", 3, || {
         let table = table([5]);
         let of_writer = table.clone();
         let writer = thread::spawn(move || insert(&of_writer, 5, 2));
@@ -71,7 +77,7 @@ fn an_old_moment_stays() {
 /// Two inserts beside a cursor: it meets what was there, in order, and of what comes, some.
 #[test]
 fn two_inserts_beside_a_cursor() {
-    model(2, || {
+    explore("two_inserts_beside_a_cursor", 3, || {
         let table = table([2]);
         let of_writer = table.clone();
         let writer = thread::spawn(move || {
@@ -94,7 +100,7 @@ fn two_inserts_beside_a_cursor() {
 /// and one that stays.
 #[test]
 fn a_search_beside_a_split() {
-    model(2, || {
+    explore("a_search_beside_a_split", 1, || {
         let table = table((0..LEAF).map(|n| 2 * n));
         let of_writer = table.clone();
         let writer = thread::spawn(move || {
@@ -111,7 +117,7 @@ fn a_search_beside_a_split() {
 /// The walk from the end beside a split: it meets all that was there.
 #[test]
 fn a_walk_from_the_end_beside_a_split() {
-    model(2, || {
+    explore("a_walk_from_the_end_beside_a_split", 2, || {
         let table = table((0..LEAF).map(|n| 2 * n));
         let of_writer = table.clone();
         let writer = thread::spawn(move || insert(&of_writer, 5, 2));
@@ -125,6 +131,24 @@ fn a_walk_from_the_end_beside_a_split() {
         assert!(met.is_sorted_by(|a, b| a > b), "{met:?}");
         met.retain(|key| *key != 5);
         assert_eq!(met, (0..LEAF).rev().map(|n| 2 * n).collect::<Vec<_>>());
+        writer.join().unwrap();
+    });
+}
+
+/// What is published without an order is found: else the rest would prove nothing.
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn a_planted_bug_is_found_by_loom() {
+    model(2, || {
+        let shown = Arc::new(AtomicU64::new(0));
+        let shows = shown.clone();
+        let writer = thread::spawn(move || {
+            Bytes::at(8).write();
+            shows.store(1, Ordering::Relaxed);
+        });
+        if shown.load(Ordering::Acquire) == 1 {
+            Bytes::at(8).read();
+        }
         writer.join().unwrap();
     });
 }

@@ -112,7 +112,17 @@ unsafe fn word64<'a>(at: NonNull<u8>) -> Word<'a, AtomicU64> {
 pub(super) unsafe fn add_node(arena: &Arena, grower: &mut Grower, level: u32) -> u32 {
     let bytes = if level == 0 { LEAF } else { INNER };
     // SAFETY: as the caller says.
-    unsafe { arena.allocate(grower, bytes, LINE) }
+    let place = unsafe { arena.allocate(grower, bytes, LINE) };
+    #[cfg(loom)]
+    {
+        // SAFETY: it was allocated just now.
+        let at = unsafe { arena.pointer(place) } as usize;
+        let anchors = if level == 0 { 0 } else { SLOTS };
+        let words32 = [at + 8, at + 12].into_iter().chain((0..anchors).map(|slot| at + LEAF + 4 * slot));
+        let words64 = [at].into_iter().chain((0..SLOTS).map(|slot| at + 16 + 8 * slot));
+        unlocked::make_words(words32, words64);
+    }
+    place
 }
 
 /// Writes an entry; returns its place.
