@@ -24,6 +24,7 @@ pub use shuttled::{
 
 #[cfg(loom)]
 mod loomed;
+pub mod unlocked;
 
 #[cfg(not(shuttle))]
 pub use arc_swap::{ArcSwap, ArcSwapOption, Guard};
@@ -33,17 +34,3 @@ pub use parking_lot::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLoc
 pub use std::sync::{atomic, mpsc};
 #[cfg(not(shuttle))]
 pub use std::{hint, thread, time};
-
-/// The same for what readers look at without a lock: the memtable. Small enough that loom can try all
-/// that may happen to it.
-pub mod unlocked {
-    #[cfg(loom)]
-    pub use super::loomed::{
-        Bytes, Mutex, MutexGuard, Word, atomic, atomic as mapped, make_words, model, word32, word64,
-    };
-    #[cfg(not(loom))]
-    pub use super::{Mutex, MutexGuard, atomic};
-    /// Atomics that are laid over mapped memory: what they look like matters, so shuttle has no say in them.
-    #[cfg(not(loom))]
-    pub use std::sync::atomic as mapped;
-}

@@ -14,11 +14,13 @@
 mod arena;
 pub mod cursor;
 mod head;
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 mod loom_tests;
 mod node;
 mod permutation;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;
 mod tree;
 mod writer;
