@@ -32,6 +32,16 @@ const END: &str = "<!-- /scoreboard -->";
 /// What was found so far, part by part.
 const KEPT: &str = "notes/scoreboard.json";
 
+/// What fuzzing came to in all sittings, which go on where the last one stopped.
+const FUZZED: &str = "notes/fuzzing.json";
+
+/// When a target has been fuzzed enough: so many executions, or so many seconds.
+const FUZZED_RUNS: u64 = 100_000_000;
+const FUZZED_SECONDS: u64 = 3600;
+
+/// With at least so many seconds for an engine, its crashes are explored to the end of the long budget.
+const LONG_CRASHES: u64 = 600;
+
 /// The command line, as it was built beside this program.
 const KVS: &str = "target/release/kvs";
 
@@ -133,7 +143,11 @@ fn write_page(kept: &BTreeMap<String, Part>) -> Result<()> {
 fn crashes(budget: u64) -> Result<(Vec<Row>, Vec<String>)> {
     let (mut rows, mut commands) = (Vec::new(), Vec::new());
     for engine in ["bitcask", "lsm"] {
-        let command = format!("kvs -e {engine} crash --budget {}s --json", (budget / 2).max(1));
+        let budget = match budget / 2 {
+            LONG_CRASHES.. => "long".to_string(),
+            seconds => format!("{}s", seconds.max(1)),
+        };
+        let command = format!("kvs -e {engine} crash --budget {budget} --json");
         let report: Value = serde_json::from_str(&kvs(&command)?)?;
         rows.push(Row {
             what: format!("{engine}: disks that a crash could leave"),
@@ -215,27 +229,49 @@ fn linearizability(budget: u64) -> Result<(Vec<Row>, Vec<String>)> {
 }
 
 fn fuzzing(budget: u64) -> Result<(Vec<Row>, Vec<String>)> {
-    let figures = std::env::temp_dir().join(format!("kvs-fuzzing-{}.json", std::process::id()));
-    let targets = fuzz("cargo run --release -- --list")?.lines().count().max(1) as u64;
-    let seconds = (budget * threads().min(2) / targets).max(1);
-    let shown = format!("cargo run --release -- all --seconds {seconds} --jobs 2");
+    let names = fuzz("cargo run --release -- --list")?;
+    let before = fuzzed()?;
+    let least = names.lines().map(|name| before.get(name).map_or(0, |done| done.1 as u64)).min();
+    let each = (budget * threads().min(2) / names.lines().count().max(1) as u64).max(1);
+    let seconds = (least.unwrap_or(0) + each).min(FUZZED_SECONDS);
+    let shown = format!(
+        "cargo run --release -- all --runs {FUZZED_RUNS} --seconds {seconds} --jobs 2 --json ../{FUZZED} --resume --notes ../{PAGE}"
+    );
     // Findings end it with an error, and are in its figures.
-    let ran = fuzz(&format!("{shown} --json {}", figures.display()));
-    let read = std::fs::read_to_string(&figures);
-    let _ = std::fs::remove_file(&figures);
-    let read: Value = serde_json::from_str(&read.map_err(|error| format!("{ran:?}: {error}"))?)?;
-    let targets = read["targets"].as_array().ok_or("a list of targets")?;
-    let sum = |name: &str| targets.iter().filter_map(|target| target[name].as_f64()).sum::<f64>();
+    let ran = fuzz(&shown);
+    let all = fuzzed()?;
+    if all.len() < names.lines().count() {
+        return Err(format!("{ran:?}").into());
+    }
+    let is_enough = |(runs, seconds, _): &&(f64, f64, f64)| {
+        *runs >= FUZZED_RUNS as f64 || *seconds >= FUZZED_SECONDS as f64
+    };
+    let sum = |of: fn(&(f64, f64, f64)) -> f64| all.values().map(of).sum::<f64>() as u64;
     let row = Row {
-        what: format!("both: fuzzing of {} targets", targets.len()),
+        what: format!("both: fuzzing of {} targets, in all sittings", all.len()),
         tried: format!(
-            "{} executions in {} s",
-            grouped(sum("executions") as u64),
-            grouped(sum("seconds") as u64)
+            "{} executions in {} s; {} targets have {} executions or an hour",
+            grouped(sum(|done| done.0)),
+            grouped(sum(|done| done.1)),
+            all.values().filter(is_enough).count(),
+            grouped(FUZZED_RUNS),
         ),
-        found: format!("{} findings", sum("findings")),
+        found: format!("{} findings", sum(|done| done.2)),
     };
     Ok((vec![row], vec![format!("cd fuzz && {shown}")]))
+}
+
+/// Executions, seconds and findings of each target, in all sittings.
+fn fuzzed() -> Result<BTreeMap<String, (f64, f64, f64)>> {
+    let kept = std::fs::read_to_string(FUZZED).unwrap_or_else(|_| r#"{"targets": []}"#.into());
+    let read: Value = serde_json::from_str(&kept)?;
+    let targets = read["targets"].as_array().ok_or("a list of targets")?;
+    let number = |target: &Value, name: &str| target[name].as_f64().unwrap_or(0.0);
+    let figures = targets.iter().map(|target| {
+        let sums = ["executions", "seconds", "findings"].map(|name| number(target, name));
+        (text(&target["name"]).to_string(), sums.into())
+    });
+    Ok(figures.collect())
 }
 
 fn errors(_: u64) -> Result<(Vec<Row>, Vec<String>)> {

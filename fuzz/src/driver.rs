@@ -11,6 +11,7 @@ use arguments::{Arguments, Mode};
 use figures::Figures;
 use std::collections::VecDeque;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Does what is asked for by words; returns what the process should exit with: 1 if something was found.
 ///
@@ -27,8 +28,8 @@ pub fn run(words: &[String]) -> Result<u8, String> {
         Mode::Shrink => corpora::shrink(&arguments.targets, &build::programs()?).map(|()| 0),
         Mode::Replay => {
             for target in &arguments.targets {
-                let kept = replay::replay(target, &corpora::all(), arguments.runs);
-                println!("{}: {kept} inputs, {} mutations", target.name, arguments.runs / target.cost);
+                let kept = replay::replay(target, &corpora::all(), arguments.limit.runs);
+                println!("{}: {kept} inputs, {} mutations", target.name, arguments.limit.runs / target.cost);
             }
             Ok(0)
         }
@@ -41,18 +42,29 @@ fn named(name: &str) -> Result<&'static Target, String> {
     Target::named(name).ok_or_else(|| format!("{name}: no such target; --list names them"))
 }
 
+/// Seconds that a target runs at a time, before the next one has its turn. What an end that nobody asked for
+/// can take away is not more.
+const TURN: u64 = 300;
+
 fn fuzz(arguments: &Arguments) -> Result<u8, String> {
     let programs = build::programs()?;
     let figures = Figures::of(arguments.json.clone(), arguments.resume);
-    let left = arguments.targets.iter().copied().filter(|target| !figures.has(target.name));
-    let (waiting, figures) = (Mutex::new(left.collect::<VecDeque<_>>()), Mutex::new(figures));
+    let left =
+        |figures: &mut Figures, target: &Target| arguments.limit.without(figures.of_target(target.name));
+    let waiting: VecDeque<_> = arguments.targets.iter().copied().collect();
+    let (waiting, figures) = (Mutex::new(waiting), Mutex::new(figures));
     let next = || waiting.lock().ok()?.pop_front();
+    let found = AtomicU64::new(0);
     println!("{}", figures::HEAD);
     let work = || -> Result<(), String> {
         while let Some(target) = next() {
-            let figure = child::fuzz(target, &programs, arguments)?;
+            let figures = || figures.lock().map_err(|_| "a worker died");
+            let Some(limit) = left(&mut *figures()?, target) else { continue };
+            let figure = child::fuzz(target, &programs, limit.for_a_turn(TURN))?;
             println!("{}", figure.row());
-            figures.lock().map_err(|_| "a worker died")?.add(figure)?;
+            found.fetch_add(figure.findings, Ordering::Relaxed);
+            figures()?.add(figure)?;
+            waiting.lock().map_err(|_| "a worker died")?.push_back(target);
         }
         Ok(())
     };
@@ -64,5 +76,5 @@ fn fuzz(arguments: &Arguments) -> Result<u8, String> {
     if let Some(page) = &arguments.notes {
         figures.note(page)?;
     }
-    Ok(u8::from(figures.findings() > 0))
+    Ok(u8::from(found.into_inner() > 0))
 }

@@ -146,3 +146,33 @@ impl LogWriter {
         self.end() == HEADER_LEN
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::LogWriter;
+    use crate::record::frame::{HEADER_LEN, Header, Part};
+    use crate::vfs::Cause;
+    use crate::vfs::dir::Dir;
+    use crate::vfs::memory::SimDisk;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_log_knows_what_is_pending_written_and_durable() {
+        let dir = Dir::new(Arc::new(SimDisk::new()), Path::new("/"));
+        let header = Header { store_id: 1, number: 1, kind: 1 };
+        let mut log = LogWriter::create(&dir, "log", header, Cause::Log).unwrap();
+        let lens = |log: &LogWriter| (log.end(), log.written(), log.synced());
+        assert_eq!(lens(&log), (HEADER_LEN, HEADER_LEN, 0));
+        let span = log.push(1, Part::Full, &[b"some", b"thing"]);
+        let end = HEADER_LEN + span.len as u64;
+        assert_eq!(lens(&log), (end, HEADER_LEN, 0));
+        log.flush().unwrap();
+        assert_eq!(lens(&log), (end, end, 0));
+        log.sync().unwrap();
+        assert_eq!(lens(&log), (end, end, end));
+        log.push(1, Part::Full, &[b"more"]);
+        log.flush().unwrap();
+        assert_eq!(log.synced(), end, "what is written later is not durable yet");
+    }
+}

@@ -1,6 +1,6 @@
 //! One target in a process of its own: libFuzzer ends the process when it is done, and a finding does too.
 
-use super::arguments::Arguments;
+use super::arguments::Limit;
 use super::build::Programs;
 use super::corpora;
 use super::figures::Figure;
@@ -16,8 +16,8 @@ pub(super) fn again(target: &Target, programs: &Programs, files: &[PathBuf]) -> 
     Ok(u8::from(!status.success()))
 }
 
-/// Fuzzes a target for as long as it is asked to, from its corpus and what earlier runs have found.
-pub(super) fn fuzz(target: &Target, programs: &Programs, arguments: &Arguments) -> Result<Figure, String> {
+/// Fuzzes a target until the limit, from its corpus and what earlier runs have found.
+pub(super) fn fuzz(target: &Target, programs: &Programs, limit: Limit) -> Result<Figure, String> {
     let [work, findings] = [corpora::work(target)?, corpora::findings(target)?];
     let before = corpora::count(&findings);
     let mut command = programs.of(target);
@@ -28,11 +28,11 @@ pub(super) fn fuzz(target: &Target, programs: &Programs, arguments: &Arguments) 
         "-rss_limit_mb=2048".into(),
         "-timeout=20".into(),
     ]);
-    if arguments.runs > 0 {
-        command.arg(format!("-runs={}", arguments.runs));
+    if limit.runs > 0 {
+        command.arg(format!("-runs={}", limit.runs));
     }
-    if arguments.seconds > 0 {
-        command.arg(format!("-max_total_time={}", arguments.seconds));
+    if limit.seconds > 0 {
+        command.arg(format!("-max_total_time={}", limit.seconds));
     }
     command.arg(&work).arg(corpora::kept(target));
     let begun = Instant::now();

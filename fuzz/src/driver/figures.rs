@@ -4,7 +4,7 @@ use crate::targets::ALL;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// What one run came to.
+/// What the runs of a target came to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Figure {
     pub(super) name: String,
@@ -106,12 +106,22 @@ impl Figures {
         Figures { path, all }
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.all.iter().any(|figure| figure.name == name)
+    /// What is known of a target, and is added to.
+    pub(super) fn of_target(&mut self, name: &str) -> &mut Figure {
+        let at = self.all.iter().position(|figure| figure.name == name).unwrap_or(self.all.len());
+        if at == self.all.len() {
+            self.all.push(Figure { name: name.into(), ..Figure::default() });
+        }
+        &mut self.all[at]
     }
 
     pub(super) fn add(&mut self, figure: Figure) -> Result<(), String> {
-        self.all.push(figure);
+        let sum = self.of_target(&figure.name);
+        sum.executions += figure.executions;
+        sum.seconds += figure.seconds;
+        sum.findings += figure.findings;
+        // Of the last run: it begins with all that those before have found.
+        (sum.edges, sum.corpus) = (figure.edges, figure.corpus);
         self.all.sort_by_key(|figure| ALL.iter().position(|target| target.name == figure.name));
         let Some(path) = &self.path else { return Ok(()) };
         let targets: Vec<Value> = self.all.iter().map(Figure::json).collect();
@@ -128,10 +138,6 @@ impl Figures {
         let rows: Vec<String> = self.all.iter().map(Figure::row).collect();
         let text = format!("{head}{BEGIN}\n{HEAD}\n{}\n{END}{tail}", rows.join("\n"));
         std::fs::write(page, text).map_err(failed)
-    }
-
-    pub(super) fn findings(&self) -> u64 {
-        self.all.iter().map(|figure| figure.findings).sum()
     }
 }
 

@@ -105,3 +105,42 @@ impl Busy {
             && self.lets_pass(level, output_level, &compaction.span(order), order)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Busy, Job};
+    use crate::engine::lsm::compaction::span::Span;
+    use crate::engine::lsm::comparator::Order;
+
+    fn span<'a>(smallest: &'a str, largest: &'a str) -> Span<'a> {
+        Span { smallest: smallest.as_bytes(), largest: largest.as_bytes() }
+    }
+
+    /// A job that runs, one that would like to, both on the same keys, and whether it may.
+    #[test]
+    fn keys_never_pass_each_other_between_levels() {
+        let rows = [
+            ((1, 2), (1, 2), false, "both write to a level"),
+            ((2, 3), (1, 3), false, "to the same, from two others"),
+            ((1, 4), (2, 3), false, "it would write where the other passes through"),
+            ((2, 3), (1, 4), false, "it would pass through where the other writes"),
+            ((0, 5), (4, 4), false, "older entries, within a level that newer ones pass"),
+            ((4, 4), (0, 5), false, "newer entries, past a level whose tables are written again"),
+            ((1, 2), (2, 3), true, "it takes from where the other writes"),
+            ((2, 3), (1, 2), true, "it writes to where the other takes from"),
+            ((1, 2), (3, 4), true, "levels that have nothing to do with each other"),
+            ((3, 4), (1, 2), true, "nor the other way round"),
+            ((1, 1), (1, 3), true, "tables of a level written again, beside others that leave it"),
+        ];
+        for ((level, output_level), (wants, into), may, why) in rows {
+            let (smallest, largest) = (b"d".to_vec(), b"m".to_vec());
+            let (numbers, going) = (Vec::new(), Vec::new());
+            let job = Job { id: 0, level, output_level, smallest, largest, numbers, going };
+            let busy = Busy { jobs: vec![job], ..Busy::default() };
+            let lets_pass = |keys| busy.lets_pass(wants, into, &keys, &Order::Bytewise);
+            assert_eq!(lets_pass(span("f", "g")), may, "{level} to {output_level}, {wants} to {into}: {why}");
+            assert_eq!(lets_pass(span("m", "z")), may, "one key in common");
+            assert!(lets_pass(span("n", "z")) && lets_pass(span("a", "c")), "no key in common");
+        }
+    }
+}

@@ -375,6 +375,32 @@ mod tests {
         assert_eq!(&out[6..], expected, "{:?}", out[6..].escape_ascii().to_string());
     }
 
+    /// Lengths from 128 on take two bytes, each by itself.
+    #[test]
+    fn long_parts_of_an_entry_come_back() {
+        let part = |len: usize, with: u8| vec![with; len];
+        for (shared, suffix, value) in
+            [(200, 3, 3), (3, 200, 3), (3, 3, 200), (127, 127, 127), (128, 128, 128)]
+        {
+            let keys = [b'a', b'b'].map(|with| {
+                internal(&[part(shared, b'k'), part(suffix, with)].concat(), trailer(7, Kind::Set))
+            });
+            let (mut out, mut builder) = (Vec::new(), BlockBuilder::new(16));
+            keys.iter().for_each(|key| builder.add(&mut out, key, &part(value, b'v')));
+            builder.finish(&mut out);
+            let block = Block::new(&out).unwrap();
+            for key in &keys {
+                let mut room = Vec::new();
+                let (entry, at) = block.find(&Order::Bytewise, Target::of(key), &mut room).unwrap().unwrap();
+                assert_eq!(
+                    (at, entry.next - entry.value),
+                    (trailer(7, Kind::Set), value),
+                    "{shared} {suffix}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn every_target_is_found_at_every_interval() {
         let keys: Vec<_> = (0..60u64)

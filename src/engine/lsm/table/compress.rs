@@ -131,6 +131,10 @@ mod tests {
         for compression in [Compression::Lz4, Compression::Zstd] {
             let mut compressor = Compressor::new(compression);
             assert!(compressor.compress(&noise).is_none());
+            let half = [&noise[..], &vec![0; noise.len()]].concat();
+            assert!(compressor.compress(&half).is_some(), "half of it is worth it");
+            let tenth = [&noise[..], &vec![0; noise.len() / 10]].concat();
+            assert!(compressor.compress(&tenth).is_none(), "less than an eighth is not");
             let (how, packed) = compressor.compress(&text).unwrap();
             assert!(how == compression && packed.len() < 400);
             let unfold = |bytes: &[u8]| {

@@ -174,6 +174,8 @@ mod tests {
                     let end = handle(kept.len() - 1).end();
                     let index = Index::new(bytes(), &order, end).unwrap();
                     assert_eq!(index.len(), kept.len());
+                    let least = out.len() + 16 * kept.len();
+                    assert!((least..least + 8 * kept.len() + 32).contains(&index.byte_len()));
                     for i in 0..=kept.len() {
                         assert_eq!(index.handle(i), (i < kept.len()).then(|| handle(i)));
                     }

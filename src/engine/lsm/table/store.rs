@@ -20,6 +20,14 @@ use std::sync::{Arc, Weak};
 #[derive(Clone, Debug, Default)]
 pub struct TableSlot(Arc<Slot>);
 
+#[cfg(test)]
+impl TableSlot {
+    /// Whether its table is open.
+    pub fn is_full(&self) -> bool {
+        self.0.table.load().is_some()
+    }
+}
+
 #[derive(Debug, Default)]
 struct Slot {
     table: ArcSwapOption<Table>,

@@ -524,6 +524,8 @@ fn no_more_tables_are_open_than_may_be() {
         for n in 0..10 {
             assert_eq!(find(n).number(), n as u64);
             assert!(store.open_tables() <= 3, "round {round}: {}", store.open_tables());
+            let full = slots.iter().filter(|slot| slot.is_full()).count();
+            assert_eq!(full, store.open_tables(), "all that are open are known");
         }
     }
     assert!(read_all(&held, Access::Point).unwrap() == all, "a table that is used stays");
@@ -535,6 +537,38 @@ fn no_more_tables_are_open_than_may_be() {
     drop(slots);
     assert_eq!((store.open_tables(), store.close_all()), (0, 0));
     assert!(read_all(&held, Access::Point).unwrap() == all);
+}
+
+#[test]
+fn memory_is_what_indexes_and_filters_of_open_tables_take() {
+    let disk = disk();
+    let dir = dir(&disk);
+    let options = LsmOptions { cache_bytes: 1 << 20, ..LsmOptions::tiny() };
+    let all = entries(200);
+    let metas = [1, 2].map(|number| build(&dir, number, &options, &all));
+    let slots = [(); 2].map(|()| TableSlot::default());
+    let store = TableStore::new(dir, STORE, &options);
+    assert_eq!(store.memory_bytes(), [0, 0, 0]);
+    let mut sums = [0, 0];
+    for (meta, (number, slot)) in metas.iter().zip([1, 2].into_iter().zip(&slots)) {
+        let table = store.find(number, meta, slot).unwrap().share();
+        let [fresh, filters] = [table.memory_bytes(), table.filter_bytes()];
+        assert_eq!(filters, 0, "nothing was asked for yet");
+        for (key, _) in &all {
+            get(&table, key::user_key(key), key::MAX_SEQNO).unwrap().unwrap();
+        }
+        let [all, filters] = [table.memory_bytes(), table.filter_bytes()].map(|bytes| bytes as u64);
+        // Ten bits a key, in lines of 64 bytes; indexes are copies of what is in the file, and a little more.
+        assert!((200 * 10 / 8..200 * 10 / 4).contains(&filters), "{filters}");
+        assert!(
+            all > filters + fresh as u64 && all - filters < meta.len,
+            "{all} {filters} {fresh} {}",
+            meta.len
+        );
+        sums = [sums[0] + all - filters, sums[1] + filters];
+    }
+    assert_eq!(store.memory_bytes()[..2], sums);
+    assert!(store.memory_bytes()[2] > 0, "blocks in the cache");
 }
 
 #[test]
