@@ -255,20 +255,23 @@ fn every_read_is_consistent_on_the_disk(engine: &Engine) {
     mixed::run(&engine.with_log_bytes(64 << 10), Arc::new(Rooted { root: dir.path().into() }), seconds());
 }
 
+/// One batch after the other sets all keys to one number.
+fn number_all(store: &dyn KvsEngine, keys: u64, done: &AtomicBool) {
+    for round in 0..ops() / 20 {
+        let mut batch = WriteBatch::new();
+        (0..keys).for_each(|n| batch.set(&key(n), &value(round)));
+        store.write(batch, &WriteOptions::default()).unwrap();
+    }
+    done.store(true, Ordering::SeqCst);
+}
+
 /// A batch sets all keys to one number. Whoever looks at a snapshot sees one number.
 fn no_snapshot_sees_half_a_batch(engine: &Engine) {
     const KEYS: u64 = 20;
     let store = open(engine, Arc::new(empty_disk()));
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            for round in 0..ops() / 20 {
-                let mut batch = WriteBatch::new();
-                (0..KEYS).for_each(|n| batch.set(&key(n), &value(round)));
-                store.write(batch, &WriteOptions::default()).unwrap();
-            }
-            done.store(true, Ordering::SeqCst);
-        });
+        scope.spawn(|| number_all(&*store, KEYS, &done));
         for _ in 0..2 {
             scope.spawn(|| {
                 while !done.load(Ordering::SeqCst) {
@@ -298,14 +301,7 @@ fn no_get_goes_back_behind_a_batch(engine: &Engine) {
     let store = open(engine, Arc::new(empty_disk()));
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            for round in 0..ops() / 20 {
-                let mut batch = WriteBatch::new();
-                (0..KEYS).for_each(|n| batch.set(&key(n), &value(round)));
-                store.write(batch, &WriteOptions::default()).unwrap();
-            }
-            done.store(true, Ordering::SeqCst);
-        });
+        scope.spawn(|| number_all(&*store, KEYS, &done));
         for reader in 0..2 {
             let (store, done) = (&store, &done);
             scope.spawn(move || {
