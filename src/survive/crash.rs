@@ -65,7 +65,7 @@ impl Effort {
             (Effort::Short, EngineKind::Lsm) => Seeds { crash: 24, second_life: 0, recovery: 1 },
             (Effort::Short, _) => Seeds { crash: 8, second_life: 0, recovery: 1 },
             (Effort::Long, EngineKind::Lsm) => Seeds { crash: 500, second_life: 60, recovery: 60 },
-            (Effort::Long, _) => Seeds { crash: 60, second_life: 6, recovery: 10 },
+            (Effort::Long, _) => Seeds { crash: 100, second_life: 10, recovery: 16 },
         }
     }
 }
