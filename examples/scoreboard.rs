@@ -209,7 +209,7 @@ fn torture(budget: u64) -> Result<(Vec<Row>, Vec<String>)> {
 }
 
 fn linearizability(budget: u64) -> Result<(Vec<Row>, Vec<String>)> {
-    let command = format!("kvs torture --concurrent --for {budget}s --json");
+    let command = format!("kvs -p target torture --concurrent --for {budget}s --json");
     let reports = objects(&kvs(&command)?)?;
     let rows = reports.iter().map(|report| Row {
         what: format!(

@@ -134,10 +134,29 @@ fn what_was_found_stays_mended() {
 fn concurrent(kind: EngineKind, open: workload::Open<'_>) -> workload::report::Report {
     let scratch = tempfile::tempdir().unwrap();
     let limit = Limit::Operations(number("KVS_TORTURE_OPS", 40_000));
-    let plan = workload::Plan { kind, seed: 1, limit, clients: 4, scratch: scratch.path() };
-    let report = workload::run(&plan, open, &mut |_| ControlFlow::Continue(())).unwrap();
+    run_plan(&workload::Plan { kind, seed: 1, limit, clients: 4, scratch: scratch.path() }, open)
+}
+
+fn run_plan(plan: &workload::Plan<'_>, open: workload::Open<'_>) -> workload::report::Report {
+    let report = workload::run(plan, open, &mut |_| ControlFlow::Continue(())).unwrap();
     println!("{report}");
     report
+}
+
+/// One engine after the other in one directory, each until the middle of its second store, which is on the
+/// real disk.
+///
+/// What the first left there had the name that the second wanted: after minutes of work `kvs torture
+/// --concurrent` was told that the directory belongs to the other engine.
+#[test]
+fn a_life_that_is_cut_short_is_not_in_the_way_of_the_next() {
+    let scratch = tempfile::tempdir().unwrap();
+    for kind in ENGINES {
+        let limit = Limit::Operations(13_000);
+        let plan = workload::Plan { kind, seed: 1, limit, clients: 1, scratch: scratch.path() };
+        let report = run_plan(&plan, &|path, options, settings| kind.open(path, options, settings));
+        assert_eq!((report.stores, report.anomaly), (1, None));
+    }
 }
 
 fn is_linearizable(kind: EngineKind) {

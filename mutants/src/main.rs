@@ -36,6 +36,9 @@ struct Arguments {
     /// Try survivors again, too.
     #[arg(long)]
     again: bool,
+    /// Try survivors again, and nothing else.
+    #[arg(long, conflicts_with = "again")]
+    survivors: bool,
     /// Ask the unit tests alone. What survives them is tried again without this.
     #[arg(long)]
     unit: bool,
@@ -130,8 +133,12 @@ fn run_all(
             let seconds = begun.elapsed().as_secs_f64();
             println!("{seconds:6.1} s  {}  {outcome:?}", mutant.name);
             let mut outcomes = outcomes.lock().expect("no runner panics");
-            outcomes.put(mutant, outcome, seconds);
-            outcomes.save()?;
+            let known = outcomes.of(mutant).map(|tried| &tried.outcome);
+            // What survived everything is no less so for having survived a part again.
+            if outcome != Outcome::SurvivedUnitTests || !matches!(known, Some(Outcome::Survived)) {
+                outcomes.put(mutant, outcome, seconds);
+                outcomes.save()?;
+            }
         }
         Ok(())
     };
@@ -145,10 +152,11 @@ fn run_all(
 
 /// The mutants to try, in an order that follows from the seed, the last first.
 fn chosen<'m>(mutants: &'m [Mutant], outcomes: &Outcomes, arguments: &Arguments) -> Vec<&'m Mutant> {
+    let is_asked_again = arguments.again || arguments.survivors;
     let is_due = |mutant: &&Mutant| match outcomes.of(mutant).map(|tried| &tried.outcome) {
-        None => true,
-        Some(Outcome::SurvivedUnitTests) => !arguments.unit || arguments.again,
-        Some(Outcome::Survived | Outcome::Unreached) => arguments.again,
+        None => !arguments.survivors,
+        Some(Outcome::SurvivedUnitTests) => !arguments.unit || is_asked_again,
+        Some(Outcome::Survived | Outcome::Unreached) => is_asked_again,
         Some(_) => false,
     };
     let wanted = mutants.iter().filter(|mutant| is_wanted(mutant, arguments));

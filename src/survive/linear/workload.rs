@@ -129,7 +129,7 @@ impl<'a> Life<'a> {
     ) -> Result<Life<'a>> {
         let is_real = number % 2 == 1;
         let (disk, path): (Arc<dyn Vfs>, _) = match is_real {
-            true => (Arc::new(OsDisk), plan.scratch.join(format!("store{number}"))),
+            true => (Arc::new(OsDisk), plan.scratch.join(format!("{}{number}", plan.kind))),
             false => {
                 let disk = SimDisk::from_image(&Image::default(), Record::Off);
                 (Arc::new(disk), PathBuf::from("/store"))
