@@ -301,7 +301,7 @@ fn damage(_: u64) -> Result<(Vec<Row>, Vec<String>)> {
 fn museum(_: u64) -> Result<(Vec<Row>, Vec<String>)> {
     let command = "cargo test --test museum each_mutant_is_killed -- --ignored --nocapture --test-threads 1";
     let said = run(command)?;
-    let killed = said.lines().filter(|line| line.contains(" Failed ")).count();
+    let killed = said.lines().filter(|line| line.contains(" is killed by ")).count();
     let pages = std::fs::read_dir("museum")?.count();
     let row = Row {
         what: "both: real bugs put into the code (the museum)".into(),

@@ -159,7 +159,8 @@ fn check(built: &Built, exhibit: &Exhibit) -> Option<String> {
         return Some(format!("{name}: without any bug, {} does not pass: {sound:?}", killer.test));
     }
     let outcome = run(Some(name));
-    println!("{name}: {} {outcome:?} {:.1?}", killer.test, begun.elapsed());
+    let verdict = if outcome.is_green() { "survives" } else { "is killed by" };
+    println!("{name} {verdict} {} in {:.1?}: {outcome:?}", killer.test, begun.elapsed());
     outcome.is_green().then(|| format!("{name} survives {}", killer.test))
 }
 
