@@ -1,5 +1,6 @@
 //! Builds the tests of the tree with the bugs once, and runs them under one bug after the other.
 
+use crate::museum_support::left_out::LEFT_OUT;
 use crate::museum_support::page::Whose;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -31,32 +32,6 @@ const LIMIT_OF_ONE: Duration = Duration::from_secs(600);
 
 /// The same for all tests of a target, which try less in the matrix.
 const LIMIT_OF_ALL: Duration = Duration::from_secs(180);
-
-/// Left out of the matrix, for they take most of the time: the contract on the real disk and of the
-/// engines that are no exhibit, and what asks for more of the same crashes, errors and lengths. A test
-/// that a page names is run by itself whether or not it stands here.
-const LEFT_OUT: &[(&str, &str)] = &[
-    ("contract", "_os::"),
-    ("contract", "_os_tiny::"),
-    ("contract", "memory::"),
-    ("contract", "metered::"),
-    ("contract", "scans_beside_writers_see_one_moment"),
-    ("crash", "enough_states_are_shown"),
-    ("crash", "random_workloads"),
-    ("crash", "c14_crash_during_recovery"),
-    ("crash", "every_sync_is_accounted_for"),
-    ("model", "a_planted_bug_is_found_and_shrunk"),
-    ("model", "_os_agrees_with_the_model"),
-    ("model", "metered_agrees_with_the_model"),
-    ("rows", "s10_"),
-    ("damage", "k05_evil_lengths"),
-    ("damage", "k06_mapped_files"),
-    ("errors", "e03_each_operation_fails"),
-    ("errors", "e05_no_space_at_each_operation"),
-    ("errors", "e06_interruptions_and_short_reads_are_invisible"),
-    ("errors", "e07_open_files_go_on_working"),
-    ("errors", "e07_no_descriptors_at_each_operation"),
-];
 
 /// How much the tests of the matrix try: enough to tell a mutant, and no more.
 const FEWER: &[(&str, &str)] = &[
