@@ -3,8 +3,8 @@
 //!
 //! A memtable's nodes are words in mapped memory, which loom's atomics can not be laid over: they are
 //! larger. So each word of a node has an atomic of its own here, found by its address and made by the thread
-//! that makes the node, which begins with zero as fresh pages do. The bytes of an entry lie where they lie; loom is told who writes and who
-//! reads them, and objects if nothing orders the two.
+//! that makes the node, which begins with zero as fresh pages do. The bytes of an entry lie where
+//! they lie; loom is told who writes and who reads them, and objects if nothing orders the two.
 
 use loom::cell::UnsafeCell;
 use std::cell::RefCell;

@@ -148,7 +148,7 @@ impl Index {
         put: &Put,
     ) {
         let place = put.place;
-        self.history.note(moments, op.key(), put.seqno, || self.was(keys.get(op.key())?));
+        self.history.note(moments, op.key(), put.seqno, || Some(self.was(keys.get(op.key())?)));
         let old = match op {
             Op::Set(key, _) => {
                 segment.add_live(place.len);
@@ -168,10 +168,10 @@ impl Index {
 
     /// The place of a key that is locked, with its segment: a merge that takes it out of the view moves the
     /// key first, and so has to wait.
-    fn was(&self, place: Place) -> Option<Was> {
+    fn was(&self, place: Place) -> Was {
         let view = self.view.load();
         let segment = view.find(place.segment).expect("a segment that the keydir points into is in the view");
-        Some(Was { place, segment: segment.clone() })
+        Was { place, segment: segment.clone() }
     }
 
     /// The bytes at a place that was replaced are garbage.
