@@ -63,7 +63,12 @@ fn fuzz(arguments: &Arguments) -> Result<u8, String> {
             let figure = child::fuzz(target, &programs, limit.for_a_turn(TURN))?;
             println!("{}", figure.row());
             found.fetch_add(figure.findings, Ordering::Relaxed);
+            let is_broken = figure.findings > 0;
             figures()?.add(figure)?;
+            if is_broken {
+                // It would stop there again.
+                continue;
+            }
             waiting.lock().map_err(|_| "a worker died")?.push_back(target);
         }
         Ok(())
