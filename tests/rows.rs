@@ -1,5 +1,5 @@
 //! What must not change what a store says: a merge beside a reader, sizes at their limits, the clock.
-//! Rows S of the catalogue of faults that are not crashes.
+//! Rows S of the catalogue of faults that are not crashes, and what is asked of the manifest of both engines.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -11,9 +11,10 @@ mod fault_support {
     pub(crate) mod store;
 }
 
-use fault_support::engine::empty_disk;
+use fault_support::engine::{disk_of, empty_disk, refusal};
 use fault_support::store::{DIR, Model, contents, open, open_at, open_options};
 use kvs::engine::batch::{MAX_BATCH_BYTES, MAX_KEY_LEN, MAX_VALUE_LEN, WriteBatch};
+use kvs::engine::event::{Event, Listener};
 use kvs::engine::memory::Memory;
 use kvs::engine::options::{Access, Durability, OpenOptions, WriteOptions};
 use kvs::engine::range::KeyRange;
@@ -22,15 +23,19 @@ use kvs::error::Error;
 use kvs::survive::engine::Engine;
 use kvs::vfs::Vfs;
 use kvs::vfs::fault::{Call, FaultDisk};
+use kvs::vfs::memory::image::Image;
+use kvs::vfs::memory::{Record, SimDisk};
 use kvs::vfs::os::OsDisk;
 use kvs::worker::Schedule;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 on_each_engine!([
+    c06_old_manifest_beside_a_newer_log,
     s07_merge_beside_a_cursor_and_a_snapshot,
     s07_merge_beside_gets_in_flight,
+    s07_merge_beside_a_writer_that_never_rests,
     s10_sizes_at_their_limits,
     s10_value_larger_than_a_segment,
     s10_too_much_at_once,
@@ -41,6 +46,39 @@ on_each_engine!([
 fn expect_at(cursor: &mut dyn Cursor, key: u8) {
     assert_eq!(cursor.key(), [key]);
     assert_eq!(cursor.value().unwrap(), [key; 300]);
+}
+
+// Row C6. A rename that is lost, or a backup of one file, puts an old manifest beside a newer log. What it
+// names is all there, so that nothing is missing but the edit. The log holds what was acknowledged: it must
+// not be taken for what a crash left over, and removed.
+fn c06_old_manifest_beside_a_newer_log(engine: &Engine) {
+    const MANIFEST: &str = "/db/MANIFEST";
+    let disk = empty_disk();
+    let manual =
+        OpenOptions { schedule: Schedule::Manual, ..open_options(Arc::new(disk.clone()), Access::Create) };
+    let store = engine.open(Path::new(DIR), manual).unwrap();
+    let before = disk.image();
+    let names = |image: &Image| image.files.keys().cloned().collect::<Vec<_>>();
+    let mut i = 0u16;
+    while names(&disk.image()) == names(&before) {
+        store.set(&i.to_be_bytes(), &[7; 100]).unwrap();
+        i += 1;
+    }
+    store.set(b"in the newer log", b"and nowhere else").unwrap();
+    store.sync().unwrap();
+    let model = contents(&*store).unwrap();
+    let whole = disk.image();
+    let mut image = whole.clone();
+    image.put(MANIFEST, before.get(MANIFEST).unwrap());
+    for access in [Access::Read, Access::Write] {
+        let disk = SimDisk::from_image(&image, Record::Off);
+        let error = refusal(open(engine, Arc::new(disk.clone()), access)).to_string();
+        assert!(error.contains("an edit is missing"), "{error}");
+        image = disk.image();
+    }
+    // Nothing was removed: with the right manifest it is all there again.
+    image.put(MANIFEST, whole.get(MANIFEST).unwrap());
+    assert_eq!(contents(&*open(engine, disk_of(&image), Access::Write).unwrap()).unwrap(), model);
 }
 
 // Row S7. dain/leveldb#78: a compaction removed the table under an iterator. Whoever stands in a segment
@@ -131,6 +169,36 @@ fn s07_merge_beside_gets_in_flight(engine: &Engine) {
         drop(store);
         let store = open_at(&engine, Arc::new(OsDisk), &path, Access::Read).unwrap();
         (0..40u8).for_each(|key| assert_eq!(store.get(&[key]).unwrap().unwrap(), value(key, 59)));
+    }
+}
+
+// Row S7. Each time that a part of the store is merged, a key in what came of it is written again, so that
+// there is garbage anew. A compact is about what there was when it was called, and comes to an end.
+fn s07_merge_beside_a_writer_that_never_rests(engine: &Engine) {
+    const KEYS: u16 = 500;
+    type Opened = OnceLock<Weak<dyn KvsEngine>>;
+    let (opened, next) = (Arc::new(Opened::new()), Arc::new(AtomicU16::new(0)));
+    let (writes_to, written) = (opened.clone(), next.clone());
+    let listener = Listener::new(move |event| {
+        let store = writes_to.get().and_then(Weak::upgrade);
+        if let (Event::Compacted { .. }, Some(store)) = (event, store) {
+            let key = written.fetch_add(1, Ordering::Relaxed) % KEYS;
+            store.set(&key.to_be_bytes(), b"new").unwrap();
+        }
+    });
+    let disk = Arc::new(empty_disk());
+    let manual = OpenOptions { schedule: Schedule::Manual, listener, ..open_options(disk, Access::Create) };
+    let store = engine.open(Path::new(DIR), manual).unwrap();
+    for round in 0..2u8 {
+        (0..KEYS).for_each(|key| store.set(&key.to_be_bytes(), &[round; 40]).unwrap());
+    }
+    opened.set(Arc::downgrade(&store)).unwrap();
+    store.compact().unwrap();
+    let merges = next.load(Ordering::Relaxed);
+    assert!((1..KEYS / 2).contains(&merges), "{merges} merges");
+    for key in 0..KEYS {
+        let expected: &[u8] = if key < merges { b"new" } else { &[1; 40] };
+        assert_eq!(store.get(&key.to_be_bytes()).unwrap().as_deref(), Some(expected), "{key}");
     }
 }
 

@@ -14,6 +14,7 @@ mod tree;
 
 use crate::list::Mutant;
 use crate::outcomes::Outcomes;
+use crate::page::Reasons;
 use crate::run::{Outcome, Runner};
 use clap::Parser;
 use std::path::{Path, PathBuf};
@@ -36,7 +37,7 @@ struct Arguments {
     /// Try survivors again, too.
     #[arg(long)]
     again: bool,
-    /// Try survivors again, and nothing else.
+    /// Try survivors that nobody has explained again, and nothing else.
     #[arg(long, conflicts_with = "again")]
     survivors: bool,
     /// Ask the unit tests alone. What survives them is tried again without this.
@@ -75,7 +76,8 @@ fn tried(arguments: &Arguments) -> Result<(), String> {
     }
     if !arguments.page {
         outcomes.keep_only(&mutants);
-        outcomes = run_all(root, &mutants, outcomes, arguments)?;
+        let choose = |outcomes: &Outcomes| chosen(&mutants, outcomes, &reasons, arguments);
+        outcomes = run_all(root, &mutants, outcomes, arguments, &choose)?;
         outcomes.save()?;
     }
     page::write(&root.join("notes/mutation.md"), &mutants, &outcomes, &reasons)?;
@@ -95,11 +97,12 @@ fn is_wanted(mutant: &Mutant, arguments: &Arguments) -> bool {
 }
 
 /// Builds the tree, and tries what is to be tried.
-fn run_all(
+fn run_all<'m>(
     root: &Path,
-    mutants: &[Mutant],
+    mutants: &'m [Mutant],
     mut outcomes: Outcomes,
     arguments: &Arguments,
+    choose: &dyn Fn(&Outcomes) -> Vec<&'m Mutant>,
 ) -> Result<Outcomes, String> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
     let work = target.join("mutants");
@@ -120,7 +123,7 @@ fn run_all(
     let targets = if arguments.unit { &build::TARGETS[..1] } else { build::TARGETS };
     build::build(&mut built, &work, targets)?;
     let tests = reach::tests(&built, &Runner::new(&built, &work, 0)?, &work)?;
-    let queue = Mutex::new(chosen(mutants, &outcomes, arguments));
+    let queue = Mutex::new(choose(&outcomes));
     let outcomes = Mutex::new(outcomes);
     let one_runner = |number: usize| -> Result<(), String> {
         let runner = Runner::new(&built, &work, number)?;
@@ -151,12 +154,20 @@ fn run_all(
 }
 
 /// The mutants to try, in an order that follows from the seed, the last first.
-fn chosen<'m>(mutants: &'m [Mutant], outcomes: &Outcomes, arguments: &Arguments) -> Vec<&'m Mutant> {
+fn chosen<'m>(
+    mutants: &'m [Mutant],
+    outcomes: &Outcomes,
+    reasons: &Reasons,
+    arguments: &Arguments,
+) -> Vec<&'m Mutant> {
     let is_asked_again = arguments.again || arguments.survivors;
+    let is_explained = |mutant: &Mutant| reasons.contains_key(&mutant.title);
     let is_due = |mutant: &&Mutant| match outcomes.of(mutant).map(|tried| &tried.outcome) {
         None => !arguments.survivors,
         Some(Outcome::SurvivedUnitTests) => !arguments.unit || is_asked_again,
-        Some(Outcome::Survived | Outcome::Unreached) => is_asked_again,
+        Some(Outcome::Survived | Outcome::Unreached) => {
+            arguments.again || arguments.survivors && !is_explained(mutant)
+        }
         Some(_) => false,
     };
     let wanted = mutants.iter().filter(|mutant| is_wanted(mutant, arguments));

@@ -142,15 +142,15 @@ pub fn read<F: Serialize + DeserializeOwned + Clone>(dir: &Dir, store_id: u64) -
     let header = Header { store_id, number, kind: LOG_KIND };
     let mut reader = LogReader::open(&file, file.len(), header)?;
     let mut files = Files::default();
-    let mut edits = 0;
+    let mut is_begun = false;
     while let Some((offset, record)) = reader.next_record()? {
         let edit = (record.kind == EDIT).then(|| Edit::decode(record.payload)).flatten();
         let edit = edit.ok_or_else(|| file.corruption(offset, "a valid record that is no edit"))?;
         files.apply(&edit).map_err(|reason| file.corruption(offset, reason))?;
-        edits += 1;
+        is_begun = true;
     }
     let how = reader.end(0)?;
-    if edits == 0 {
+    if !is_begun {
         // A manifest comes into being whole, by an atomic replace.
         return Err(file.corruption(HEADER_LEN, "the manifest's first edit is missing"));
     }
@@ -245,35 +245,34 @@ impl<F: Serialize + DeserializeOwned + Clone> Manifest<F> {
         self.log.sync()
     }
 
-    /// The live files.
-    pub fn live(&self) -> &BTreeMap<u64, F> {
-        &self.files.live
-    }
-
-    /// Numbers from here on have never been given to a live file.
-    pub fn next_number(&self) -> u64 {
-        self.files.next_number
-    }
-
     /// Ends the log in an orderly way, so that damage to its last edit can be told from a torn one.
     pub fn close(&mut self) -> Result<()> {
         self.log.push(CLOSE, Part::Full, &[]);
         self.log.flush()?;
         self.log.sync()
     }
-
-    /// Bytes of the manifest.
-    pub fn bytes(&self) -> u64 {
-        self.log.end()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Edit, Manifest, REPLACE_AT_BYTES, read};
+    use crate::error::Error;
     use crate::vfs::dir::Dir;
+    use crate::vfs::fault::{Errno, FaultDisk};
     use crate::vfs::memory::SimDisk;
     use std::sync::Arc;
+
+    /// Who is told that it is missing may give the store up for lost.
+    #[test]
+    fn a_manifest_that_can_not_be_opened_is_not_called_missing() {
+        let disk = FaultDisk::new(Arc::new(SimDisk::new()));
+        let dir = Dir::new(Arc::new(disk.clone()), "/".as_ref());
+        assert!(read::<u64>(&dir, 7).unwrap_err().is_corruption());
+        Manifest::create(&dir, 7, vec![(1, 0_u64)]).unwrap();
+        disk.fail_at(disk.operations(), Errno::Denied);
+        let error = read::<u64>(&dir, 7).unwrap_err();
+        assert!(matches!(error, Error::Io { .. }), "{error}");
+    }
 
     /// A manifest that is replaced gets the next number: its checksums are salted with that, so that edits of
     /// the one before, left in the same blocks, are never taken for its own. With the old number kept, all

@@ -263,3 +263,30 @@ impl Window<'_> {
 }
 
 const _: () = assert!(codec::MAX_VARINT_LEN < MAX_OVERHEAD && MAX_OVERHEAD < WINDOW);
+
+#[cfg(test)]
+mod tests {
+    use super::LogReader;
+    use crate::record::frame::Header;
+    use crate::record::writer::LogWriter;
+    use crate::vfs::Cause;
+    use crate::vfs::dir::Dir;
+    use crate::vfs::memory::SimDisk;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    /// With records, their checksums would tell: without any, the header alone can.
+    #[test]
+    fn an_empty_log_is_not_taken_for_another() {
+        let dir = Dir::new(Arc::new(SimDisk::new()), Path::new("/"));
+        let own = Header { store_id: 1, number: 2, kind: 3 };
+        LogWriter::create(&dir, "log", own, Cause::Log).unwrap();
+        let file = dir.open("log", Cause::Log).unwrap();
+        let others = [Header { store_id: 9, ..own }, Header { number: 9, ..own }, Header { kind: 9, ..own }];
+        for other in others {
+            let error = LogReader::open(&file, file.len(), other).unwrap_err();
+            assert!(error.to_string().contains("that of another file"), "{error}");
+        }
+        assert!(LogReader::open(&file, file.len(), own).unwrap().next_record().unwrap().is_none());
+    }
+}

@@ -236,6 +236,11 @@ impl Store {
         }
     }
 
+    /// The options of its engine.
+    pub(crate) fn settings(&self) -> &[(String, String)] {
+        &self.settings
+    }
+
     /// Opens the directory `path` as this store is opened.
     pub(crate) fn open_at(&self, path: &Path) -> Result<Arc<dyn KvsEngine>> {
         self.open_with(path, self.options(), &self.settings)

@@ -7,9 +7,15 @@ use crate::common::words::{
 };
 use kvs::engine::KvsEngine;
 use kvs::engine::batch::WriteBatch;
-use kvs::engine::options::WriteOptions;
+use kvs::engine::event::{Event, Listener};
+use kvs::engine::filename::{self, FileName};
+use kvs::engine::kind::EngineKind;
+use kvs::engine::options::{OpenOptions, WriteOptions};
 use kvs::engine::range::KeyRange;
 use kvs::engine::value::Value;
+use kvs::worker::Schedule;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 
 on_every_engine!([
     stats_name_the_engine_and_fit_into_json,
@@ -32,9 +38,11 @@ on_every_engine!([
     compacting_every_range_reclaims_like_compacting_all,
     compacting_a_range_without_keys_does_no_harm,
     compacting_a_range_does_not_bring_back_the_dead,
+    compacting_a_range_leaves_files_of_other_keys_alone,
     flush_keeps_everything,
     flush_may_be_repeated,
     settling_keeps_everything_and_leaves_nothing_to_do,
+    what_is_told_of_files_adds_up,
     reads_and_writes_go_on_after_compaction,
     everything_shows_itself_for_debugging,
 ]);
@@ -350,6 +358,89 @@ fn flush_may_be_repeated(store: &mut Store) {
     store.close();
     store.reopen();
     assert_eq!(text(&**store), "a=1 b=1");
+}
+
+/// The numbers of its segments or tables.
+fn data_files(store: &Store) -> BTreeSet<u64> {
+    let number = |name: &str| match filename::parse(name) {
+        Some(FileName::Segment(number) | FileName::Table(number)) => Some(number),
+        _ => None,
+    };
+    store.files().iter().filter_map(|file| number(&file.name)).collect()
+}
+
+fn compacting_a_range_leaves_files_of_other_keys_alone(store: &mut Store) {
+    if !store.is_kept() {
+        return;
+    }
+    store.close();
+    let read = Arc::new(Mutex::new(BTreeSet::new()));
+    let told = read.clone();
+    let listener = Listener::new(move |event| {
+        if let Event::Compacted { inputs, .. } = event {
+            told.lock().unwrap().extend(inputs.clone());
+        }
+    });
+    let options = OpenOptions { listener, schedule: Schedule::Manual, ..store.options() };
+    let engine = store.open_with(&store.path(), options, store.settings()).unwrap();
+    // Thrice, so that there is garbage beyond the file that was begun with the last keys of others.
+    let write_thrice = |first: &str| {
+        for round in 0..3u8 {
+            for i in 0..20u8 {
+                engine.set(&[first.as_bytes(), &[i]].concat(), &[round; 100]).unwrap();
+            }
+            engine.flush().unwrap();
+        }
+    };
+    write_thrice("a");
+    let before = data_files(store);
+    write_thrice("b");
+    engine.compact_range(&KeyRange::prefix(b"a")).unwrap();
+    let read = std::mem::take(&mut *read.lock().unwrap());
+    assert!(
+        !read.is_empty() && read.is_subset(&before),
+        "read {read:?}; keys of the range are in {before:?}"
+    );
+}
+
+/// Whoever adds what came and takes away what went has the files that are there.
+fn what_is_told_of_files_adds_up(store: &mut Store) {
+    if !store.is_kept() {
+        return;
+    }
+    store.close();
+    let is_bitcask = store.kind() == EngineKind::Bitcask;
+    let files = Arc::new(Mutex::new(BTreeMap::<u64, i64>::new()));
+    let told = files.clone();
+    let listener = Listener::new(move |event| {
+        let mut told = told.lock().unwrap();
+        let mut count = |numbers: &[u64], by| numbers.iter().for_each(|n| *told.entry(*n).or_default() += by);
+        match event {
+            Event::Rotated { active, .. } if is_bitcask => count(&[*active], 1),
+            Event::Flushed { table, .. } => count(&[*table], 1),
+            Event::Compacted { inputs, outputs, .. } => {
+                count(inputs, -1);
+                count(outputs, 1);
+            }
+            _ => {}
+        }
+    });
+    files.lock().unwrap().extend(data_files(store).into_iter().map(|number| (number, 1)));
+    let options = OpenOptions { listener, ..store.options() };
+    let engine = store.open_with(&store.path(), options, store.settings()).unwrap();
+    for salt in 0..4 {
+        // Files that are needed for a part only, so that there is something to copy.
+        fill_many(&*engine, 200 - 40 * usize::from(salt), 500, salt);
+        engine.compact_range(&KeyRange::prefix(b"key")).unwrap();
+    }
+    engine.flush().unwrap();
+    engine.compact().unwrap();
+    drop(engine);
+    let mut files = std::mem::take(&mut *files.lock().unwrap());
+    assert!(files.values().any(|&count| count == 0), "something was compacted");
+    files.retain(|_, count| *count != 0);
+    let there = data_files(store).into_iter().map(|number| (number, 1)).collect();
+    assert_eq!(files, there);
 }
 
 fn reads_and_writes_go_on_after_compaction(store: &dyn KvsEngine) {

@@ -280,7 +280,7 @@ fn weight(meta: &TableMeta) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Part, Picker};
+    use super::{Part, Picker, weight};
     use crate::engine::lsm::compaction::busy::Busy;
     use crate::engine::lsm::compaction::targets::{Limits, targets};
     use crate::engine::lsm::compaction::{Compaction, Reason};
@@ -416,6 +416,12 @@ mod tests {
         let second = pick(&version, &claimed(&[&first])).unwrap();
         assert_eq!(numbers(&second), (vec![2], vec![6]));
         assert!(pick(&version, &claimed(&[&first, &second])).is_none(), "two tables are enough");
+    }
+
+    #[test]
+    fn a_table_weighs_up_to_three_times_its_bytes() {
+        let of = |tombstones| weight(&version(&[(5, 1, "a-b", 100, tombstones)]).levels[5][0].meta);
+        assert_eq!([0, 5, 10, 11].map(of), [100, 200, 300, 300], "of ten entries");
     }
 
     #[test]

@@ -23,6 +23,11 @@ const FINISH_BYTES: u64 = 256 << 20;
 /// Whether the store is being closed is asked whenever so many entries were read.
 const LOOK_EVERY: u64 = 4096;
 
+/// Whether a compaction of so many bytes asks, when it has read so many entries, if the store is being closed.
+fn asks_to_stop(entries: u64, bytes: u64) -> bool {
+    bytes > FINISH_BYTES && entries.is_multiple_of(LOOK_EVERY)
+}
+
 /// What a compaction did.
 #[derive(Debug)]
 pub struct Ran<'a> {
@@ -52,7 +57,7 @@ pub fn run<'a>(
     entries.seek_to_first()?;
     while entries.valid() {
         read += 1;
-        if read % LOOK_EVERY == 0 && read_bytes > FINISH_BYTES && maker.is_stopping() {
+        if asks_to_stop(read, read_bytes) && maker.is_stopping() {
             return Err(Error::invalid("given up: the store is being closed"));
         }
         let (user_key, trailer) = split(entries.key());
@@ -151,5 +156,16 @@ impl<'a, 'b> Output<'a, 'b> {
         self.end_table()?;
         self.made.publish()?;
         Ok(self.made)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FINISH_BYTES, LOOK_EVERY, asks_to_stop};
+
+    #[test]
+    fn a_large_compaction_asks_to_stop_now_and_then_and_a_small_one_is_finished() {
+        let asked = |bytes| (1..=10 * LOOK_EVERY).filter(|&entries| asks_to_stop(entries, bytes)).count();
+        assert_eq!([0, FINISH_BYTES, FINISH_BYTES + 1].map(asked), [0, 0, 10]);
     }
 }

@@ -357,6 +357,17 @@ mod tests {
     use crate::engine::lsm::key::{Kind, internal, trailer};
 
     #[test]
+    fn a_restart_point_stands_before_the_end() {
+        let last = 5u32;
+        for (at, stands_there) in [(0, true), (last, true), (last + 1, false), (u32::MAX, false)] {
+            let bytes = [&[0; 6][..], &at.to_le_bytes(), &1u32.to_le_bytes()].concat();
+            let block = Block::new(&bytes).unwrap();
+            assert_eq!(block.restart(0), stands_there.then_some(at as usize));
+            assert_eq!(block.restart(2), None);
+        }
+    }
+
+    #[test]
     fn golden_bytes() {
         let mut out = b"before".to_vec();
         let mut builder = BlockBuilder::new(2);
@@ -375,13 +386,13 @@ mod tests {
         assert_eq!(&out[6..], expected, "{:?}", out[6..].escape_ascii().to_string());
     }
 
-    /// Lengths from 128 on take two bytes, each by itself.
+    /// Lengths from 128 on take two bytes and more, each by itself.
     #[test]
     fn long_parts_of_an_entry_come_back() {
         let part = |len: usize, with: u8| vec![with; len];
-        for (shared, suffix, value) in
-            [(200, 3, 3), (3, 200, 3), (3, 3, 200), (127, 127, 127), (128, 128, 128)]
-        {
+        let two_bytes = [(200, 3, 3), (3, 200, 3), (3, 3, 200), (127, 127, 127), (128, 128, 128)];
+        let three_bytes = [(20_000, 3, 3), (3, 20_000, 3), (3, 3, 20_000)];
+        for (shared, suffix, value) in two_bytes.into_iter().chain(three_bytes) {
             let keys = [b'a', b'b'].map(|with| {
                 internal(&[part(shared, b'k'), part(suffix, with)].concat(), trailer(7, Kind::Set))
             });

@@ -7,7 +7,7 @@ use crate::engine::lsm::iter::EntryCursor;
 use crate::engine::lsm::key::{self, Kind, internal, trailer};
 use crate::engine::lsm::options::{Compression, Compressions, LsmOptions};
 use crate::engine::lsm::table::builder::TableBuilder;
-use crate::engine::lsm::table::cursor::{Access, TableCursor};
+use crate::engine::lsm::table::cursor::{Access, Looked, TableCursor};
 use crate::engine::lsm::table::format::Salt;
 use crate::engine::lsm::table::layout::{Content, RegionKind};
 use crate::engine::lsm::table::store::{TableSlot, TableStore};
@@ -485,6 +485,21 @@ fn a_get_says_what_it_looked_at() {
     assert_eq!(explain(b"key-00001x"), (Some("absent"), 0, 0, false));
     assert_eq!(explain(b"zebra"), (None, 0, 0, false));
     assert!(table.memory_bytes() > 1000);
+}
+
+#[test]
+fn a_cursor_says_what_it_looked_at() {
+    let dir = dir(&disk());
+    let options = options(256, 3, 10, Compression::None, Order::Bytewise);
+    let meta = build(&dir, 3, &options, &entries(200));
+    let table = open(&dir, 3, &meta, &options).unwrap();
+    for is_cached in [false, true] {
+        let mut cursor = TableCursor::new(table.clone(), Access::Point);
+        assert_eq!(cursor.looked(), Looked::default());
+        cursor.seek(&set(b"key-00100", 99)).unwrap();
+        let Looked { blocks, cached, bytes } = cursor.looked();
+        assert_eq!((blocks, cached, bytes > 0), (1, u64::from(is_cached), true));
+    }
 }
 
 #[test]
