@@ -250,7 +250,7 @@ fn fuzzing(budget: u64) -> Result<(Vec<Row>, Vec<String>)> {
     let row = Row {
         what: format!("both: fuzzing of {} targets, in all sittings", all.len()),
         tried: format!(
-            "{} executions in {} s; {} targets have {} executions or an hour",
+            "{} executions in {} s of a processor; {} targets have {} executions or an hour",
             grouped(sum(|done| done.0)),
             grouped(sum(|done| done.1)),
             all.values().filter(is_enough).count(),

@@ -16,7 +16,8 @@ pub(super) enum Mode {
     Fuzz,
 }
 
-/// When a target has run enough: after so many executions or seconds, whichever comes first; 0 is no limit.
+/// When a target has run enough: after so many executions, or seconds on a processor, whichever comes first; 0 is
+/// no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Limit {
     pub(super) runs: u64,

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 pub(super) struct Figure {
     pub(super) name: String,
     pub(super) executions: u64,
+    /// For which it had a processor.
     pub(super) seconds: f64,
     /// Edges of the program that were reached.
     pub(super) edges: u64,
