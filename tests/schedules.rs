@@ -25,7 +25,7 @@ use kvs::error::Error;
 use kvs::survive::engine::Engine;
 use kvs::survive::linear::{Call, Register, Timed};
 use kvs::vfs::Vfs;
-use kvs::vfs::crash::{self, Budget, timeline::Crash};
+use kvs::vfs::crash::{self, budget::Budget, timeline::Crash};
 use kvs::vfs::fault::{self, At, Errno, Fault, FaultDisk, Lasting};
 use kvs::vfs::memory::image::Image;
 use kvs::vfs::memory::recording::Mark;

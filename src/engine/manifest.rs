@@ -14,7 +14,7 @@
 //!
 //! Recovery reads all edits. The last one may be torn: then it was never installed. That a *durable*
 //! edit was cut off is noticed by what it named: a file whose number is not below `next_number`, and
-//! which holds records, was made by an edit that is gone ([`Manifest::next_number`]).
+//! which holds records, was made by an edit that is gone ([`Files::next_number`]).
 //!
 //! Idea and name are LevelDB's; there, a `CURRENT` file points to the newest of several manifests. One
 //! file and an atomic rename do the same with one thing less to go wrong.

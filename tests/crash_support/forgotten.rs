@@ -9,7 +9,8 @@ use kvs::survive::oracle::{Known, Oracle};
 use kvs::survive::sites::{Site, sites};
 use kvs::survive::step::{Step, set};
 use kvs::survive::workloads;
-use kvs::vfs::crash::{Budget, explore};
+use kvs::vfs::crash::budget::Budget;
+use kvs::vfs::crash::explore;
 use kvs::vfs::memory::recording::Op;
 use std::collections::BTreeSet;
 

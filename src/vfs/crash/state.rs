@@ -106,7 +106,7 @@ pub struct Report {
     pub distinct: u64,
     /// Places in the recording at which it was cut.
     pub cuts: u64,
-    /// Cuts at which [`Budget::max_per_cut`](crate::vfs::crash::Budget::max_per_cut) left something untried.
+    /// Cuts at which [`Budget::max_per_cut`](crate::vfs::crash::budget::Budget::max_per_cut) left something untried.
     pub truncated: u64,
     /// Where a promise was broken.
     pub violations: Vec<Violation>,

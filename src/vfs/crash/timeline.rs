@@ -139,7 +139,8 @@ fn dir_sync(dir: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::vfs::crash::{Budget, explore};
+    use crate::vfs::crash::budget::Budget;
+    use crate::vfs::crash::explore;
     use crate::vfs::memory::SimDisk;
     use crate::vfs::memory::recording::{Forget, Mark};
     use crate::vfs::{Cause, Vfs};
