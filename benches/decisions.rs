@@ -7,7 +7,8 @@
 #![expect(clippy::unwrap_used, reason = "a measurement that fails says so by panicking")]
 
 use kvs::engine::bitcask::Bitcask;
-use kvs::engine::bitcask::keydir::{Keydir, Place};
+use kvs::engine::bitcask::keydir::Keydir;
+use kvs::engine::bitcask::keydir::place::Place;
 use kvs::engine::bitcask::options::BitcaskOptions;
 use kvs::{KeyRange, KvsEngine, KvsRead, OpenOptions};
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -1,6 +1,7 @@
 //! What the keydir costs, counted by the allocator itself.
 
-use kvs::engine::bitcask::keydir::{Keydir, Place};
+use kvs::engine::bitcask::keydir::Keydir;
+use kvs::engine::bitcask::keydir::place::Place;
 use kvs::engine::range::KeyRange;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicI64, Ordering};

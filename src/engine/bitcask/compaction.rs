@@ -38,7 +38,8 @@ use crate::engine::batch::Op;
 use crate::engine::bitcask::compaction::picker::{Aim, Facts, pick};
 use crate::engine::bitcask::hint::{HintBuilder, HintEntry};
 use crate::engine::bitcask::index::Index;
-use crate::engine::bitcask::keydir::{Keydir, Place, SHARDS};
+use crate::engine::bitcask::keydir::place::Place;
+use crate::engine::bitcask::keydir::{Keydir, SHARDS};
 use crate::engine::bitcask::options::BitcaskOptions;
 use crate::engine::bitcask::replay::replay;
 use crate::engine::bitcask::segment::{

@@ -6,7 +6,8 @@
 
 use crate::engine::bitcask::history::Was;
 use crate::engine::bitcask::index::Index;
-use crate::engine::bitcask::keydir::{Page, Place};
+use crate::engine::bitcask::keydir::page::Page;
+use crate::engine::bitcask::keydir::place::Place;
 use crate::engine::bitcask::segment::Segment;
 use crate::engine::range::{Direction, KeyRange};
 use crate::engine::value::Value;

@@ -6,7 +6,7 @@
 use crate::engine::Cursor;
 use crate::engine::bitcask::cursor::{BitcaskCursor, Past, Pinned};
 use crate::engine::bitcask::index::Index;
-use crate::engine::bitcask::keydir::Place;
+use crate::engine::bitcask::keydir::place::Place;
 use crate::engine::bitcask::segment::Segment;
 use crate::engine::explain::{Explanation, Found, Step};
 use crate::engine::filename;

@@ -19,7 +19,8 @@
 //! stale or of another file is passed over, and the segment is read instead.
 
 use crate::codec::Reader;
-use crate::engine::bitcask::keydir::{Place, SHARDS};
+use crate::engine::bitcask::keydir::SHARDS;
+use crate::engine::bitcask::keydir::place::Place;
 use crate::engine::bitcask::segment::Sealed;
 use crate::engine::filename;
 use crate::error::Result;

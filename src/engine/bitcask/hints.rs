@@ -6,7 +6,8 @@
 use crate::engine::batch::Op;
 use crate::engine::bitcask::hint::{HintBuilder, HintEntry};
 use crate::engine::bitcask::index::Index;
-use crate::engine::bitcask::keydir::{Keydir, Place};
+use crate::engine::bitcask::keydir::Keydir;
+use crate::engine::bitcask::keydir::place::Place;
 use crate::engine::bitcask::replay::replay;
 use crate::engine::bitcask::segment::{Segment, Shelf};
 use crate::engine::event::Event;

@@ -13,7 +13,7 @@
 //!    keydir first, and here second, misses none.
 //! 3. A noted place holds its segment, so that a merge can not take it away.
 
-use crate::engine::bitcask::keydir::Place;
+use crate::engine::bitcask::keydir::place::Place;
 use crate::engine::bitcask::segment::Segment;
 use crate::engine::range::KeyRange;
 use crate::sync::{Mutex, MutexGuard, RwLock};

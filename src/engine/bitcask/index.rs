@@ -4,7 +4,8 @@
 
 use crate::engine::batch::{Op, WriteBatch};
 use crate::engine::bitcask::history::{History, Moments, Seen, Was};
-use crate::engine::bitcask::keydir::{Keydir, KeysGuard, Place};
+use crate::engine::bitcask::keydir::place::Place;
+use crate::engine::bitcask::keydir::{Keydir, KeysGuard};
 use crate::engine::bitcask::segment::Segment;
 use crate::engine::bitcask::view::View;
 use crate::engine::filename;

@@ -24,84 +24,29 @@
 //!
 //! `notes/decisions/0005-keydir.md` has the measurements against a B-tree and a plain hash map.
 
-use crate::engine::range::{Direction, KeyRange};
+mod arena;
+pub mod page;
+pub mod place;
+mod shard;
+
+use crate::engine::bitcask::keydir::page::Page;
+use crate::engine::bitcask::keydir::place::Place;
+use crate::engine::bitcask::keydir::shard::Shard;
+use crate::engine::range::KeyRange;
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
-use hashbrown::HashTable;
-use std::cmp;
-use std::collections::BinaryHeap;
-use std::ops::Bound;
+use crate::sync::{RwLock, RwLockWriteGuard};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// How many shards there are. Part of the hint format: it sorts by them.
 pub const SHARDS: usize = 16;
-
-/// Bytes of an arena's chunk. A key that needs more gets a chunk of its own.
-const CHUNK: usize = 1 << 16;
-
-/// A shard with more chunks than this takes no further batch. Ids have room for 65,536 chunks, and one
-/// batch adds at most 32,768: as many keys of just over half a chunk as fit into 1 GiB.
-const FULL_AT: usize = 32_000;
-
-/// Bytes of an entry before its key.
-const ENTRY: usize = 14;
-
-/// Where a record is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The number of its segment.
-    pub segment: u32,
-    /// The offset of its first byte there.
-    pub offset: u32,
-    /// Its bytes in all; never 0.
-    pub len: u32,
-}
 
 /// The place of every key's newest value.
 #[derive(Debug)]
 pub struct Keydir {
     shards: Box<[RwLock<Shard>]>,
     seed: u64,
-    /// Set when a shard has [`FULL_AT`] chunks.
+    /// Set when a shard is full.
     full: AtomicBool,
-}
-
-/// Keys in a row, as a scan takes them from the keydir.
-#[derive(Debug, Default)]
-pub struct Page {
-    keys: Vec<u8>,
-    /// Where each key ends in `keys`, and its place.
-    entries: Vec<(u32, Place)>,
-    /// Whether the range ends with this page: behind its last key there is none.
-    pub is_last: bool,
-}
-
-impl Page {
-    /// How many keys it has.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether it has none.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    /// Key number `index`, in the order of the walk.
-    pub fn key(&self, index: usize) -> &[u8] {
-        let start = index.checked_sub(1).map_or(0, |before| self.entries[before].0);
-        &self.keys[start as usize..self.entries[index].0 as usize]
-    }
-
-    /// The place of key number `index`.
-    pub fn place(&self, index: usize) -> Place {
-        self.entries[index].1
-    }
-
-    fn push(&mut self, key: &[u8], place: Place) {
-        self.keys.extend_from_slice(key);
-        self.entries.push((self.keys.len() as u32, place));
-    }
 }
 
 /// What a keydir costs.
@@ -116,7 +61,7 @@ pub struct Footprint {
 impl Keydir {
     /// An empty keydir that hashes with `seed`.
     pub fn new(seed: u64) -> Keydir {
-        let shards = (0..SHARDS).map(|_| RwLock::new(Shard { seed, ..Shard::default() })).collect();
+        let shards = (0..SHARDS).map(|_| RwLock::new(Shard::new(seed))).collect();
         Keydir { shards, seed, full: AtomicBool::new(false) }
     }
 
@@ -135,9 +80,7 @@ impl Keydir {
     #[inline]
     pub fn get(&self, key: &[u8]) -> Option<Place> {
         let hash = self.hash(key);
-        let shard = self.shards[shard_of(hash)].read();
-        let &id = shard.find(hash, key)?;
-        Some(shard.arena.place(id))
+        self.shards[shard_of(hash)].read().get(hash, key)
     }
 
     /// Puts the key's value at `place`; returns where it was.
@@ -179,19 +122,14 @@ impl Keydir {
     /// Moves the key's value from one place to another, if it still is there.
     pub fn relocate(&self, key: &[u8], from: Place, to: Place) -> bool {
         let hash = self.hash(key);
-        let mut shard = self.shards[shard_of(hash)].write();
-        match shard.find(hash, key) {
-            Some(&id) if shard.arena.place(id) == from => {
-                shard.arena.put_place(id, to);
-                true
-            }
-            _ => false,
-        }
+        self.shards[shard_of(hash)].write().relocate(hash, key, from, to)
     }
 
-    /// Exclusive use of one shard: what loading hints needs.
-    pub fn lock_shard(&self, shard: usize) -> ShardGuard<'_> {
-        ShardGuard { shard: self.shards[shard].write(), seed: self.seed }
+    /// Exclusive use of the keys of one shard: what loading hints needs.
+    pub fn lock_shard(&self, shard: usize) -> KeysGuard<'_> {
+        let mut shards = [const { None }; SHARDS];
+        shards[shard] = Some(self.shards[shard].write());
+        KeysGuard { keydir: self, shards }
     }
 
     /// How many keys there are, and what they cost. Looks at each shard in turn.
@@ -199,7 +137,7 @@ impl Keydir {
         let mut sum = Footprint::default();
         for shard in &self.shards {
             let shard = shard.read();
-            sum.keys += shard.table.len() as u64;
+            sum.keys += shard.len() as u64;
             sum.bytes += shard.bytes();
         }
         sum
@@ -210,24 +148,8 @@ impl Keydir {
     /// Takes all shards' locks together for as long as it copies the keys. The first call sorts all
     /// keys; later ones those that are new.
     pub fn page(&self, range: &KeyRange, limit: usize) -> Page {
-        let shards: Vec<_> = self.shards.iter().map(ordered).collect();
-        let mut heap = BinaryHeap::with_capacity(SHARDS);
-        for shard in &shards {
-            let walk = Walk::start(shard, range);
-            heap.extend(walk.head(range));
-        }
-        let mut page = Page::default();
-        while page.len() < limit {
-            // The head in place: one sift instead of two.
-            let Some(mut top) = heap.peek_mut() else { break };
-            page.push(top.key, top.walk.shard.arena.place(top.id));
-            match top.walk.head(range) {
-                Some(next) => *top = next,
-                None => _ = std::collections::binary_heap::PeekMut::pop(top),
-            }
-        }
-        page.is_last = heap.is_empty();
-        page
+        let shards: Vec<_> = self.shards.iter().map(shard::ordered).collect();
+        Page::merge(&shards, range, limit)
     }
 }
 
@@ -254,8 +176,7 @@ impl KeysGuard<'_> {
     /// As [`Keydir::get`].
     pub fn get(&mut self, key: &[u8]) -> Option<Place> {
         let hash = self.keydir.hash(key);
-        let shard = self.shard(hash);
-        shard.find(hash, key).map(|&id| shard.arena.place(id))
+        self.shard(hash).get(hash, key)
     }
 
     /// As [`Keydir::set`].
@@ -264,7 +185,7 @@ impl KeysGuard<'_> {
         let hash = self.keydir.hash(key);
         let shard = self.shard(hash);
         let old = shard.set(hash, key, place);
-        if shard.arena.chunks.len() > FULL_AT {
+        if shard.is_full() {
             self.keydir.full.store(true, Ordering::Relaxed);
         }
         old
@@ -276,358 +197,17 @@ impl KeysGuard<'_> {
         let hash = self.keydir.hash(key);
         self.shard(hash).remove(hash, key)
     }
-}
 
-/// A shard for oneself.
-#[derive(Debug)]
-pub struct ShardGuard<'a> {
-    shard: RwLockWriteGuard<'a, Shard>,
-    seed: u64,
-}
-
-impl ShardGuard<'_> {
-    /// Makes room for so many more keys at once.
+    /// Makes room for so many more keys at once, in each shard that it has.
     pub fn reserve(&mut self, keys: usize) {
-        let Shard { table, arena, seed, .. } = &mut *self.shard;
-        table.reserve(keys, |&id| xxh3_64_with_seed(arena.key(id), *seed));
-    }
-
-    /// As [`Keydir::set`]; the key belongs to this shard.
-    #[inline]
-    pub fn set(&mut self, key: &[u8], place: Place) -> Option<Place> {
-        self.shard.set(xxh3_64_with_seed(key, self.seed), key, place)
-    }
-
-    /// As [`Keydir::remove`]; the key belongs to this shard.
-    pub fn remove(&mut self, key: &[u8]) -> Option<Place> {
-        self.shard.remove(xxh3_64_with_seed(key, self.seed), key)
-    }
-}
-
-#[derive(Debug, Default)]
-struct Shard {
-    seed: u64,
-    table: HashTable<u32>,
-    arena: Arena,
-    /// Ids by key, once somebody has asked for an order. Ids of removed keys stay until the shard is
-    /// rebuilt.
-    order: Option<Order>,
-}
-
-#[derive(Debug, Default)]
-struct Order {
-    sorted: Vec<u32>,
-    /// Ids of keys that came since, in no order.
-    fresh: Vec<u32>,
-}
-
-impl Shard {
-    #[inline]
-    fn find(&self, hash: u64, key: &[u8]) -> Option<&u32> {
-        self.table.find(hash, |&id| self.arena.key(id) == key)
-    }
-
-    #[inline]
-    fn set(&mut self, hash: u64, key: &[u8], place: Place) -> Option<Place> {
-        if let Some(&id) = self.find(hash, key) {
-            let old = self.arena.place(id);
-            self.arena.put_place(id, place);
-            return Some(old);
-        }
-        let id = self.arena.add(key, place);
-        let (arena, seed) = (&self.arena, self.seed);
-        self.table.insert_unique(hash, id, |&id| xxh3_64_with_seed(arena.key(id), seed));
-        if let Some(order) = &mut self.order {
-            order.fresh.push(id);
-        }
-        None
-    }
-
-    fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Place> {
-        let arena = &self.arena;
-        let (id, _) = self.table.find_entry(hash, |&id| arena.key(id) == key).ok()?.remove();
-        let old = self.arena.place(id);
-        self.arena.kill(id);
-        if self.arena.dead > CHUNK && self.arena.dead > self.arena.live {
-            self.rebuild();
-        }
-        Some(old)
-    }
-
-    /// Leaves the dead behind. Costs a pass over the shard, once for as many removals as it has keys.
-    fn rebuild(&mut self) {
-        // Settling may pack, but need not.
-        self.settle();
-        if self.arena.dead > 0 {
-            self.pack();
-        }
-    }
-
-    /// Moves all entries to a new arena: in the order of their keys if there is one, so that a scan
-    /// reads its keys one behind the other.
-    fn pack(&mut self) {
-        let old = std::mem::take(&mut self.arena);
-        let mut table = HashTable::with_capacity(self.table.len());
-        let seed = self.seed;
-        let mut ids: Vec<u32> = match &mut self.order {
-            Some(order) => std::mem::take(&mut order.sorted),
-            None => self.table.iter().copied().collect(),
-        };
-        ids.retain_mut(|id| {
-            if old.is_dead(*id) {
-                return false;
-            }
-            let key = old.key(*id);
-            *id = self.arena.add(key, old.place(*id));
-            let arena = &self.arena;
-            table.insert_unique(xxh3_64_with_seed(key, seed), *id, |&id| {
-                xxh3_64_with_seed(arena.key(id), seed)
-            });
-            true
-        });
-        self.table = table;
-        if let Some(order) = &mut self.order {
-            ids.shrink_to_fit();
-            order.sorted = ids;
-        }
-    }
-
-    /// Whether the order is there and has every key.
-    fn is_ordered(&self) -> bool {
-        self.order.as_ref().is_some_and(|order| order.fresh.is_empty())
-    }
-
-    /// Sorts the fresh keys in.
-    fn settle(&mut self) {
-        let Some(order) = &mut self.order else { return };
-        if order.fresh.is_empty() {
-            return;
-        }
-        let arena = &self.arena;
-        order.fresh.retain(|&id| !arena.is_dead(id));
-        order.fresh.sort_unstable_by(|&a, &b| arena.key(a).cmp(arena.key(b)));
-        let are_few = order.fresh.len() * 8 < order.sorted.len();
-        match are_few {
-            true => order.merge_few(arena),
-            false => order.merge_many(arena),
-        }
-        order.fresh = Vec::new();
-        if !are_few {
-            self.pack();
-        }
-    }
-
-    fn make_order(&mut self) {
-        if self.order.is_none() {
-            let fresh = self.table.iter().copied().collect();
-            self.order = Some(Order { sorted: Vec::new(), fresh });
-        }
-        self.settle();
-    }
-
-    fn bytes(&self) -> u64 {
-        let order = self.order.as_ref().map_or(0, |order| order.sorted.capacity() + order.fresh.capacity());
-        self.arena.capacity + (self.table.allocation_size() + 4 * order) as u64
-    }
-}
-
-impl Order {
-    /// From the back, so that each id moves once.
-    fn merge_few(&mut self, arena: &Arena) {
-        let mut from = self.sorted.len();
-        self.sorted.resize(from + self.fresh.len(), 0);
-        for (rest, &id) in self.fresh.iter().enumerate().rev() {
-            let key = arena.key(id);
-            let at = self.sorted[..from].partition_point(|&other| arena.key(other) < key);
-            self.sorted.copy_within(at..from, at + rest + 1);
-            self.sorted[at + rest] = id;
-            from = at;
-        }
-    }
-
-    fn merge_many(&mut self, arena: &Arena) {
-        let mut merged = Vec::with_capacity(self.sorted.len() + self.fresh.len());
-        let mut old = self.sorted.iter().copied().peekable();
-        for &id in &self.fresh {
-            while let Some(&other) = old.peek().filter(|&&other| arena.key(other) < arena.key(id)) {
-                merged.push(other);
-                old.next();
-            }
-            merged.push(id);
-        }
-        merged.extend(old);
-        self.sorted = merged;
-    }
-}
-
-/// A shard's lock, once the shard has its order.
-fn ordered(shard: &RwLock<Shard>) -> RwLockReadGuard<'_, Shard> {
-    let guard = shard.read();
-    if guard.is_ordered() {
-        return guard;
-    }
-    drop(guard);
-    let mut guard = shard.write();
-    guard.make_order();
-    RwLockWriteGuard::downgrade(guard)
-}
-
-/// One shard's keys in a row.
-#[derive(Clone, Copy)]
-struct Walk<'a> {
-    shard: &'a Shard,
-    sorted: &'a [u32],
-    direction: Direction,
-}
-
-impl<'a> Walk<'a> {
-    /// Stands at the range's first key in its direction.
-    fn start(shard: &'a Shard, range: &KeyRange) -> Walk<'a> {
-        let sorted = shard.order.as_ref().map_or(&[][..], |order| &order.sorted);
-        let key = |&id: &u32| shard.arena.key(id);
-        let sorted = match (range.direction, &range.start, &range.end) {
-            (Direction::Forward, Bound::Unbounded, _) | (Direction::Reverse, _, Bound::Unbounded) => sorted,
-            (Direction::Forward, ..) => {
-                &sorted[sorted.partition_point(|id| !range.is_after_start(key(id)))..]
-            }
-            (Direction::Reverse, ..) => &sorted[..sorted.partition_point(|id| range.is_before_end(key(id)))],
-        };
-        Walk { shard, sorted, direction: range.direction }
-    }
-
-    /// The next key that is alive and in the range.
-    #[inline]
-    fn head(mut self, range: &KeyRange) -> Option<Head<'a>> {
-        loop {
-            let (&id, rest) = match self.direction {
-                Direction::Forward => self.sorted.split_first()?,
-                Direction::Reverse => self.sorted.split_last()?,
-            };
-            self.sorted = rest;
-            if self.shard.arena.is_dead(id) {
-                continue;
-            }
-            let key = self.shard.arena.key(id);
-            let inside = match self.direction {
-                Direction::Forward => range.is_before_end(key),
-                Direction::Reverse => range.is_after_start(key),
-            };
-            return inside.then_some(Head { key, id, walk: self });
-        }
-    }
-}
-
-/// A shard's next key. The heap's greatest is the one that the walk meets first.
-struct Head<'a> {
-    key: &'a [u8],
-    id: u32,
-    walk: Walk<'a>,
-}
-
-impl Ord for Head<'_> {
-    #[inline]
-    fn cmp(&self, other: &Self) -> cmp::Ordering {
-        match self.walk.direction {
-            Direction::Forward => other.key.cmp(self.key),
-            Direction::Reverse => self.key.cmp(other.key),
-        }
-    }
-}
-
-impl PartialOrd for Head<'_> {
-    #[inline]
-    fn partial_cmp(&self, other: &Self) -> Option<cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Head<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.key == other.key
-    }
-}
-
-impl Eq for Head<'_> {}
-
-/// Entries one behind the other, in chunks that never move. An id is its chunk's number and its
-/// offset there, 16 bits each.
-#[derive(Debug, Default)]
-struct Arena {
-    chunks: Vec<Vec<u8>>,
-    /// Bytes of entries that are in the table, and of those that are not any more.
-    live: usize,
-    dead: usize,
-    capacity: u64,
-}
-
-impl Arena {
-    fn add(&mut self, key: &[u8], place: Place) -> u32 {
-        let len = ENTRY + key.len();
-        let fits = self.chunks.last().is_some_and(|chunk| chunk.len() + len <= CHUNK);
-        if !fits {
-            // The first chunk grows as it is filled: a small store stays small.
-            let capacity = if self.chunks.is_empty() { 256 } else { CHUNK };
-            self.chunks.push(Vec::with_capacity(capacity.max(len)));
-            self.capacity += capacity.max(len) as u64;
-        }
-        let number = self.chunks.len() - 1;
-        let chunk = &mut self.chunks[number];
-        let (offset, before) = (chunk.len(), chunk.capacity());
-        chunk.extend_from_slice(&place.segment.to_le_bytes());
-        chunk.extend_from_slice(&place.offset.to_le_bytes());
-        chunk.extend_from_slice(&place.len.to_le_bytes());
-        // Keys are at most 65,535 bytes: the contract's limit.
-        chunk.extend_from_slice(&(key.len() as u16).to_le_bytes());
-        chunk.extend_from_slice(key);
-        self.capacity += (chunk.capacity() - before) as u64;
-        self.live += len;
-        (number as u32) << 16 | offset as u32
-    }
-
-    #[inline]
-    fn entry(&self, id: u32) -> &[u8] {
-        &self.chunks[(id >> 16) as usize][(id & 0xffff) as usize..]
-    }
-
-    #[inline]
-    fn key(&self, id: u32) -> &[u8] {
-        let entry = self.entry(id);
-        let len = u16::from_le_bytes([entry[12], entry[13]]);
-        &entry[ENTRY..ENTRY + usize::from(len)]
-    }
-
-    #[inline]
-    fn place(&self, id: u32) -> Place {
-        let entry: &[u8; ENTRY] = self.entry(id).first_chunk().expect("an id is the start of an entry");
-        let word = |at: usize| u32::from_le_bytes([entry[at], entry[at + 1], entry[at + 2], entry[at + 3]]);
-        Place { segment: word(0), offset: word(4), len: word(8) }
-    }
-
-    #[inline]
-    fn put_place(&mut self, id: u32, place: Place) {
-        let entry = &mut self.chunks[(id >> 16) as usize][(id & 0xffff) as usize..];
-        entry[..4].copy_from_slice(&place.segment.to_le_bytes());
-        entry[4..8].copy_from_slice(&place.offset.to_le_bytes());
-        entry[8..12].copy_from_slice(&place.len.to_le_bytes());
-    }
-
-    /// A place of no bytes marks an entry whose key was removed.
-    fn kill(&mut self, id: u32) {
-        let len = ENTRY + self.key(id).len();
-        self.put_place(id, Place { segment: 0, offset: 0, len: 0 });
-        self.live -= len;
-        self.dead += len;
-    }
-
-    #[inline]
-    fn is_dead(&self, id: u32) -> bool {
-        self.place(id).len == 0
+        self.shards.iter_mut().flatten().for_each(|shard| shard.reserve(keys));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Keydir, Place};
+    use super::Keydir;
+    use crate::engine::bitcask::keydir::place::Place;
     use crate::engine::range::KeyRange;
     use std::collections::BTreeMap;
 

@@ -12,7 +12,8 @@
 
 use crate::engine::batch::Op;
 use crate::engine::bitcask::hint::Hint;
-use crate::engine::bitcask::keydir::{Keydir, Place, SHARDS};
+use crate::engine::bitcask::keydir::place::Place;
+use crate::engine::bitcask::keydir::{Keydir, SHARDS};
 use crate::engine::bitcask::segment::{Entry, Origin, Segment, SegmentMeta, SegmentState, Shelf};
 use crate::engine::event::{Event, Listener};
 use crate::engine::filename::{self, FileName, MANIFEST};

@@ -1,6 +1,6 @@
 //! Replay: every entry of a segment that does not change any more, read from its file.
 
-use crate::engine::bitcask::keydir::Place;
+use crate::engine::bitcask::keydir::place::Place;
 use crate::engine::bitcask::segment::{Entry, Segment, Shelf};
 use crate::engine::filename;
 use crate::error::Result;

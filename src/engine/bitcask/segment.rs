@@ -11,7 +11,7 @@
 
 use crate::codec::{self, MAX_VARINT_LEN, Reader};
 use crate::engine::batch::Op;
-use crate::engine::bitcask::keydir::Place;
+use crate::engine::bitcask::keydir::place::Place;
 use crate::engine::bitcask::options::BitcaskOptions;
 use crate::engine::event::{Event, Listener};
 use crate::engine::filename;

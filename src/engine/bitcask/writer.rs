@@ -2,7 +2,7 @@
 
 use crate::engine::batch::WriteBatch;
 use crate::engine::bitcask::index::Put;
-use crate::engine::bitcask::keydir::Place;
+use crate::engine::bitcask::keydir::place::Place;
 use crate::engine::bitcask::recover::FoundActive;
 use crate::engine::bitcask::segment::{Entry, Scratch, Sealed, Segment, SegmentMeta, SegmentState};
 use crate::engine::health::Health;

@@ -1,6 +1,7 @@
 //! Verify by opening: that an engine would see what the logs say.
 
-use crate::engine::bitcask::keydir::{Keydir, Place};
+use crate::engine::bitcask::keydir::Keydir;
+use crate::engine::bitcask::keydir::place::Place;
 use crate::engine::bitcask::recover::{Purpose, recover};
 use crate::engine::filename;
 use crate::engine::range::KeyRange;

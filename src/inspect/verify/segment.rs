@@ -1,6 +1,7 @@
 //! Verify a segment: its header, its checksum, and every record in it.
 
-use crate::engine::bitcask::keydir::{Keydir, Place};
+use crate::engine::bitcask::keydir::Keydir;
+use crate::engine::bitcask::keydir::place::Place;
 use crate::engine::bitcask::segment::{Origin, SegmentMeta, SegmentState};
 use crate::engine::filename;
 use crate::inspect::bytes::Bytes;
