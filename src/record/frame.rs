@@ -242,7 +242,7 @@ fn checksum(body: &[u8], salt: u32, offset: u64) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bad, CLOSE, Header, Part, decode, encode, record_len};
+    use super::{Bad, CLOSE, Header, Part, claim, decode, encode, record_len};
 
     const HEADER: Header = Header { store_id: 7, number: 3, kind: 1 };
 
@@ -261,6 +261,38 @@ mod tests {
             assert_eq!((record.payload, record.len), (&b"payload"[..], bytes.len()));
         }
         assert_eq!(sample(0, None).len() - 7, 6, "checksum, head, length");
+    }
+
+    #[test]
+    fn each_record_knows_its_part_of_its_group() {
+        let of = |count: usize| (0..count).map(|index| Part::of(index, count)).collect::<Vec<_>>();
+        assert_eq!(of(1), [Part::Full]);
+        assert_eq!(of(2), [Part::First, Part::Last]);
+        assert_eq!(of(4), [Part::First, Part::Middle, Part::Middle, Part::Last]);
+        for part in of(3).into_iter().chain(of(1)) {
+            let mut bytes = Vec::new();
+            encode(&mut bytes, 0, 0, (CLOSE, part), None, &[]);
+            assert_eq!(decode(&bytes, 0, 0).unwrap().part, part);
+        }
+    }
+
+    #[test]
+    fn what_was_durable_is_said_before_the_checksum() {
+        for synced in [None, Some(0), Some(1 << 40)] {
+            let mut bytes = sample(99, synced);
+            bytes[0] ^= 1;
+            assert_eq!(claim(&bytes, bytes.len() as u64), synced);
+            assert_eq!(claim(&bytes, bytes.len() as u64 - 1), None, "it is cut");
+        }
+    }
+
+    #[test]
+    fn no_record_begins_with_a_kind_of_0_or_the_bit_that_is_kept_free() {
+        for head in [0b0000_0000, 0b0000_0100, 0b0001_1000, 0b1111_1000] {
+            let len = record_len(&[0, 0, 0, 0, head, 0, 0], 100);
+            assert_eq!(len, Err(Bad::Head), "{head:08b}");
+        }
+        assert_eq!(record_len(&[0, 0, 0, 0, 0b0001_0000, 0, 0], 100), Ok(6));
     }
 
     #[test]

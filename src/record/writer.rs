@@ -150,18 +150,87 @@ impl LogWriter {
 #[cfg(test)]
 mod tests {
     use super::LogWriter;
-    use crate::record::frame::{HEADER_LEN, Header, Part};
+    use crate::record::frame::{self, CLOSE, HEADER_LEN, Header, Part};
     use crate::vfs::Cause;
     use crate::vfs::dir::Dir;
     use crate::vfs::memory::SimDisk;
+    use crate::vfs::memory::recording::Op;
     use std::path::Path;
     use std::sync::Arc;
 
+    const HEADER: Header = Header { store_id: 1, number: 1, kind: 1 };
+
+    fn log(disk: &SimDisk) -> LogWriter {
+        let dir = Dir::new(Arc::new(disk.clone()), Path::new("/"));
+        LogWriter::create(&dir, "log", HEADER, Cause::Log).unwrap()
+    }
+
+    fn bytes(disk: &SimDisk) -> Vec<u8> {
+        disk.image().get("/log").unwrap().to_vec()
+    }
+
+    #[test]
+    fn records_stand_one_behind_the_other() {
+        let disk = SimDisk::new();
+        let mut log = log(&disk);
+        assert!(log.is_empty());
+        let mut end = HEADER_LEN;
+        for n in 0..6 {
+            let span = log.push(1, Part::Full, &[&[7; 300][..n * 60]]);
+            assert_eq!(span.offset, end, "record {n}");
+            end += span.len as u64;
+            assert_eq!((log.end(), log.is_empty()), (end, false));
+            if n % 3 == 2 {
+                log.flush().unwrap();
+            }
+        }
+        assert_eq!((bytes(&disk).len() as u64, crc32c::crc32c(&bytes(&disk))), (end, log.checksum()));
+    }
+
+    #[test]
+    fn a_close_gives_back_what_was_reserved_and_vouches_for_the_rest() {
+        let disk = SimDisk::new();
+        let mut log = log(&disk);
+        log.reserve(5000).unwrap();
+        assert_eq!(bytes(&disk).len() as u64, HEADER_LEN + 5000);
+        let span = log.push(1, Part::Full, &[b"something"]);
+        let end = span.offset + span.len as u64;
+        assert_eq!(log.close().unwrap(), end);
+        let bytes = bytes(&disk);
+        assert_eq!(bytes.len() as u64, log.end());
+        let last = frame::decode(&bytes[end as usize..], HEADER.salt(), end).unwrap();
+        assert_eq!((last.kind, last.synced), (CLOSE, Some(end)));
+    }
+
+    #[test]
+    fn nothing_is_synced_twice() {
+        let disk = SimDisk::new();
+        let mut log = log(&disk);
+        let syncs = || disk.recording().ops().iter().filter(|op| matches!(op, Op::Sync { .. })).count();
+        for _ in 0..3 {
+            log.sync().unwrap();
+        }
+        assert_eq!(syncs(), 1);
+        // The length that a reservation is cut to must be durable, though no byte is new.
+        log.finish().unwrap();
+        assert_eq!(syncs(), 2);
+    }
+
+    #[test]
+    fn a_large_batch_does_not_pin_its_memory_and_small_ones_share_theirs() {
+        let mut log = log(&SimDisk::new());
+        let mut left = |len: usize| {
+            log.push(1, Part::Full, &[&vec![7; len]]);
+            log.flush().unwrap();
+            log.pending.capacity()
+        };
+        assert!(left(1000) >= 1000);
+        assert!((1 << 20..2 << 20).contains(&left(4 << 20)));
+    }
+
     #[test]
     fn a_log_knows_what_is_pending_written_and_durable() {
-        let dir = Dir::new(Arc::new(SimDisk::new()), Path::new("/"));
-        let header = Header { store_id: 1, number: 1, kind: 1 };
-        let mut log = LogWriter::create(&dir, "log", header, Cause::Log).unwrap();
+        let mut log = log(&SimDisk::new());
         let lens = |log: &LogWriter| (log.end(), log.written(), log.synced());
         assert_eq!(lens(&log), (HEADER_LEN, HEADER_LEN, 0));
         let span = log.push(1, Part::Full, &[b"some", b"thing"]);

@@ -386,10 +386,11 @@ fn same(expected: &BTreeMap<u64, Entry>, found: &HashMap<u64, Entry>) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use super::{Rest, Setting, Simulation};
+    use super::{Entry, Rest, Setting, Simulation};
     use crate::engine::lsm::compaction::targets::{Limits, targets};
     use crate::engine::lsm::key::Kind;
     use crate::engine::lsm::options::LEVELS;
+    use std::cmp::Reverse;
 
     const SMALL: Setting = Setting {
         limits: Limits { level0_tables: 4, level_bytes: 40_000, level_factor: 10, table_bytes: 5_000 },
@@ -441,7 +442,9 @@ mod tests {
                     41..=60 => tree.finish_one(),
                     _ => {}
                 }
-                side_by_side += u32::from(tree.running().count() > 1);
+                let running = tree.running().count();
+                assert!(running <= setting.jobs, "seed {seed}: {running} jobs; {setting:?}");
+                side_by_side += u32::from(running > 1);
                 if step % 25 == 0 {
                     tree.check()
                         .unwrap_or_else(|wrong| panic!("seed {seed}, step {step}: {wrong}; {setting:?}"));
@@ -474,7 +477,7 @@ mod tests {
 
     #[test]
     fn work_between_flushes_keeps_every_level_within_its_size() {
-        for rest in [Rest::Always, Rest::AtTheEnd] {
+        let counts = [Rest::Always, Rest::AtTheEnd].map(|rest| {
             let mut tree = Simulation::new(Setting { rest, ..SMALL }, 8);
             for _ in 0..20_000 {
                 let key = tree.random(5_000);
@@ -483,8 +486,53 @@ mod tests {
                 // One job at a time, and it ends before the next write.
                 assert!(scores.iter().all(|&score| score < 1.0), "{scores:?}");
             }
-            assert!(tree.counts.compacted_bytes > 5 * SMALL.limits.level_bytes, "{:?}", tree.counts);
+            let largest =
+                (1..LEVELS).flat_map(|level| &tree.version.levels[level]).map(|table| table.meta.len);
+            let largest = largest.max().unwrap();
+            assert!(largest <= SMALL.limits.table_bytes + SMALL.entry_bytes, "{largest} bytes in a table");
+            tree.counts
+        });
+        let [always, at_the_end] = counts;
+        assert!(at_the_end.rewrites > 100 && at_the_end.rewrites < always.rewrites, "{counts:?}");
+        assert!(at_the_end.compacted_bytes < always.compacted_bytes, "{counts:?}");
+    }
+
+    #[test]
+    fn amplification_is_what_was_written_and_what_is_held() {
+        let mut tree = Simulation::new(SMALL, 9);
+        for _ in 0..2 {
+            (0..50).for_each(|key| tree.write(key, Kind::Set));
+            tree.flush();
         }
+        assert_eq!((tree.write_amplification(), tree.space_amplification()), (1.0, 2.0));
+        tree.compact(None, None);
+        assert_eq!((tree.write_amplification(), tree.space_amplification()), (1.5, 1.0));
+    }
+
+    #[test]
+    fn a_check_finds_what_is_wrong() {
+        let wrong = |spoil: fn(&mut Simulation)| {
+            let mut tree = Simulation::new(SMALL, 10);
+            (0..100).for_each(|key| tree.write(key, Kind::Set));
+            tree.take_snapshot();
+            (0..100).for_each(|key| tree.write(key, Kind::Set));
+            tree.settle();
+            tree.check().unwrap();
+            spoil(&mut tree);
+            tree.check().unwrap_err()
+        };
+        let lost = wrong(|tree| _ = tree.latest.insert(7, Entry { seqno: Reverse(999), ..tree.latest[&7] }));
+        assert!(lost.starts_with("expected"), "{lost}");
+        let unknown = wrong(|tree| _ = tree.latest.remove(&7));
+        assert!(unknown.contains("never written"), "{unknown}");
+        let held = wrong(|tree| tree.snapshot.as_mut().unwrap().latest.clear());
+        assert!(held.contains("never written"), "{held}");
+    }
+
+    /// A seed gives the same tree everywhere.
+    #[test]
+    fn chance_is_as_published() {
+        assert_eq!(Simulation::new(SMALL, 0).random(u64::MAX), 0xe220_a839_7b1d_cdaf);
     }
 
     #[test]
@@ -526,6 +574,7 @@ mod tests {
         tree.settle();
         tree.compact(None, None);
         tree.check().unwrap();
+        assert!(tree.version.tables().count() > 0, "the snapshot sees them");
         tree.release_snapshot();
         tree.settle();
         assert_eq!(tree.version.tables().count(), 0);
