@@ -88,3 +88,69 @@ impl Picker<'_> {
         hidden + part(table.meta.len, tombstones, table.meta.entries)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::lsm::compaction::busy::Busy;
+    use crate::engine::lsm::compaction::picker::tests::{Drawn, version, with};
+
+    /// What the tables of a level hide at most, in the order of the level.
+    fn hidden(tables: &[Drawn<'_>], level: u8, settled: u64) -> Vec<u64> {
+        let version = version(tables);
+        with(&version, &Busy::default(), |picker| {
+            let tables = version.levels[usize::from(level)].iter();
+            tables.map(|table| picker.hides(level, table, settled)).collect()
+        })
+    }
+
+    #[test]
+    fn a_table_of_level_0_hides_older_ones_and_not_newer_ones() {
+        let tables = [(0, 3, "a-b", 100, 0), (0, 2, "a-b", 60, 0)];
+        assert_eq!(hidden(&tables, 0, 9), [60, 0]);
+        let bottom = (6, 1, "a-b", 70, 0);
+        assert_eq!(hidden(&[tables[0], tables[1], bottom], 0, 9), [100, 60]);
+        // Those below level 0 hide what is below them alone.
+        assert_eq!(hidden(&[(5, 9, "a-b", 100, 0), tables[0], bottom], 5, 9), [70]);
+    }
+
+    #[test]
+    fn tombstones_hide_their_part_of_what_is_below_and_are_needless_with_it() {
+        let below = [(6, 1, "a-a", 300, 0), (6, 2, "b-b", 500, 0)];
+        let tombstones = |count| hidden(&[(5, 9, "a-b", 100, count), below[0], below[1]], 5, 9);
+        assert_eq!([tombstones(0), tombstones(2)], [[100], [100 + 800 * 2 / 20 + 20]]);
+    }
+
+    #[test]
+    fn what_a_snapshot_may_need_is_not_hidden() {
+        let tables = [(5, 7, "a-b", 100, 0), (6, 1, "a-b", 900, 0)];
+        assert_eq!([6, 7].map(|settled| hidden(&tables, 5, settled)), [[0], [100]]);
+    }
+
+    /// The number of the first input, if anything is done.
+    fn picked(tables: &[Drawn<'_>]) -> Option<u64> {
+        let version = version(tables);
+        let step = with(&version, &Busy::default(), |picker| picker.pick_idle(99))?;
+        Some(step.inputs[0].number)
+    }
+
+    #[test]
+    fn nothing_is_done_for_as_much_as_may_be() {
+        let over = |len| picked(&[(5, 2, "a-b", len, 0), (6, 1, "a-b", 1000, 0)]);
+        assert_eq!([over(100), over(101)], [None, Some(2)], "a part of eleven");
+    }
+
+    #[test]
+    fn in_level_0_goes_what_hides_something() {
+        let tables = [(0, 2, "x-z", 50, 0), (0, 3, "a-b", 150, 0), (6, 1, "a-b", 900, 0)];
+        assert_eq!(picked(&tables), Some(3), "the older one hides nothing");
+    }
+
+    /// The fewest bytes for each that is hidden: 160 for 60, not 150 for 50; 20 for 10, not 220 for 100.
+    #[test]
+    fn the_cheapest_goes_first() {
+        let pair = |number, above, below| [(5, number, "a-b", above, 0), (6, number + 10, "a-b", below, 0)];
+        let other = |number, above, below| [(5, number, "c-d", above, 0), (6, number + 10, "c-d", below, 0)];
+        assert_eq!(picked(&[pair(1, 50, 100), other(2, 100, 60)].concat()), Some(2));
+        assert_eq!(picked(&[pair(1, 100, 120), other(2, 10, 10)].concat()), Some(2));
+    }
+}

@@ -162,5 +162,12 @@ mod tests {
         assert!(!cutter.cuts_before(b"b08+", 1), "nine tables are 909 bytes");
         assert!(cutter.cuts_before(b"b09+", 2), "ten are 1010");
         assert!(!cutter.cuts_before(b"b18+", 1) && cutter.cuts_before(b"b20+", 2), "counted anew");
+        // What ends before the first key of a table is not counted, and just enough is not too much.
+        let deeper = (0..30).map(|i| table(&format!("b{i:02}"), &format!("b{i:02}"), 100)).collect();
+        let compaction = above(vec![deeper]);
+        let mut cutter = Cutter::of(&compaction, &LIMITS, &Order::Bytewise);
+        assert!(!cutter.cuts_before(b"b05", 0) && !cutter.cuts_before(b"b14+", 1), "ten are 1000");
+        assert!(cutter.cuts_before(b"b15+", 2));
+        assert!(!cutter.cuts_before(b"b29+", 0), "there is no table to end");
     }
 }
