@@ -284,13 +284,15 @@ impl<E: EntryCursor> Cursor for Visible<E> {
 
 #[cfg(test)]
 mod tests {
-    use super::Visible;
+    use super::{SEEK_AFTER, Visible};
     use crate::engine::Cursor;
     use crate::engine::lsm::comparator::Order;
+    use crate::engine::lsm::iter::EntryCursor;
     use crate::engine::lsm::iter::merge::Merge;
     use crate::engine::lsm::iter::merge::tests::{Dice, Listed, spread};
-    use crate::engine::lsm::key::{Kind, seqno, split};
+    use crate::engine::lsm::key::{Kind, internal, seqno, split, trailer};
     use crate::engine::range::KeyRange;
+    use crate::error::Result;
     use std::ops::Bound;
 
     /// What a reader at `at` sees, by looking at everything.
@@ -372,5 +374,81 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Counts the steps that are made.
+    #[derive(Default)]
+    struct Steps {
+        inner: Listed,
+        next: u32,
+        seek: u32,
+    }
+
+    impl EntryCursor for Steps {
+        fn seek_to_first(&mut self) -> Result<()> {
+            self.inner.seek_to_first()
+        }
+
+        fn seek_to_last(&mut self) -> Result<()> {
+            self.inner.seek_to_last()
+        }
+
+        fn seek(&mut self, target: &[u8]) -> Result<()> {
+            self.seek += 1;
+            self.inner.seek(target)
+        }
+
+        fn next(&mut self) -> Result<()> {
+            self.next += 1;
+            self.inner.next()
+        }
+
+        fn prev(&mut self) -> Result<()> {
+            self.inner.prev()
+        }
+
+        fn valid(&self) -> bool {
+            self.inner.valid()
+        }
+
+        fn key(&self) -> &[u8] {
+            self.inner.key()
+        }
+
+        fn value(&self) -> &[u8] {
+            self.inner.value()
+        }
+    }
+
+    /// A key with a hundred versions, and one behind it.
+    fn many_versions(at: u64) -> Visible<Steps> {
+        let entry = |key: &[u8], seqno| (internal(key, trailer(seqno, Kind::Set)), b"value".to_vec());
+        let mut entries: Vec<_> = (101..=200).rev().map(|seqno| entry(b"a", seqno)).collect();
+        entries.push(entry(b"b", 1));
+        let inner = Listed { entries, ..Listed::default() };
+        Visible::new(Steps { inner, ..Steps::default() }, Order::Bytewise, at, KeyRange::all())
+    }
+
+    #[test]
+    fn many_entries_of_a_key_are_passed_at_once() {
+        let mut cursor = many_versions(500);
+        cursor.seek_to_first().unwrap();
+        cursor.next().unwrap();
+        assert_eq!(cursor.key(), b"b");
+        let Steps { next, seek, .. } = *cursor.entries();
+        assert_eq!((next, seek, cursor.hidden()), (SEEK_AFTER, 1, u64::from(SEEK_AFTER)), "the older ones");
+        let mut cursor = many_versions(100);
+        cursor.seek_to_first().unwrap();
+        assert_eq!(cursor.key(), b"b");
+        let Steps { next, seek, .. } = *cursor.entries();
+        assert_eq!((next, seek), (SEEK_AFTER - 1, 1), "those that are too young");
+    }
+
+    #[test]
+    fn going_back_counts_the_versions_that_are_not_shown() {
+        let mut cursor = many_versions(120);
+        cursor.seek_to_last().unwrap();
+        cursor.prev().unwrap();
+        assert_eq!((cursor.key(), cursor.hidden()), (&b"a"[..], 19), "101 to 119");
     }
 }

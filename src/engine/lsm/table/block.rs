@@ -390,8 +390,18 @@ mod tests {
     #[test]
     fn long_parts_of_an_entry_come_back() {
         let part = |len: usize, with: u8| vec![with; len];
-        let two_bytes = [(200, 3, 3), (3, 200, 3), (3, 3, 200), (127, 127, 127), (128, 128, 128)];
-        let three_bytes = [(20_000, 3, 3), (3, 20_000, 3), (3, 3, 20_000)];
+        // A suffix ends in eight bytes of trailer.
+        let two_bytes = [
+            (128, 3, 3),
+            (3, 120, 3),
+            (3, 3, 128),
+            (200, 3, 3),
+            (3, 200, 3),
+            (3, 3, 200),
+            (127, 127, 127),
+            (128, 128, 128),
+        ];
+        let three_bytes = [(20_000, 3, 3), (3, 20_000, 3), (3, 3, 20_000), (0, 16_376, 3)];
         for (shared, suffix, value) in two_bytes.into_iter().chain(three_bytes) {
             let keys = [b'a', b'b'].map(|with| {
                 internal(&[part(shared, b'k'), part(suffix, with)].concat(), trailer(7, Kind::Set))
@@ -462,5 +472,40 @@ mod tests {
                 assert_eq!(common_prefix(&b, &a), at);
             }
         }
+    }
+
+    /// A search begins at a restart point, and a get of the usual order puts no keys together.
+    #[test]
+    fn a_search_takes_the_short_way() {
+        let keys: Vec<_> =
+            (0..100u32).map(|n| internal(format!("key-{n:03}").as_bytes(), trailer(3, Kind::Set))).collect();
+        let (mut out, mut builder) = (Vec::new(), BlockBuilder::new(4));
+        assert!(builder.is_empty());
+        keys.iter().for_each(|key| builder.add(&mut out, key, b"value"));
+        assert!(!builder.is_empty());
+        builder.finish(&mut out);
+        let block = Block::new(&out).unwrap();
+        for (i, key) in keys.iter().enumerate() {
+            // The key of a restart point may have newer entries behind the point before.
+            let restart = i.saturating_sub(1) / 4;
+            assert_eq!(block.seek_restart(&Order::Bytewise, Target::of(key)), block.restart(restart), "{i}");
+            let (_, trailer) = block.find_bytewise(Target::of(key)).unwrap().unwrap().unwrap();
+            assert_eq!(trailer >> 8, 3);
+            let behind = [&key[..7], b"x"].concat();
+            let absent = Target { user_key: &behind, trailer: u64::MAX };
+            assert!(block.find_bytewise(absent).unwrap().unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn a_restart_point_that_shares_or_is_no_key_is_malformed() {
+        let of = |entry: &[u8]| {
+            let bytes = [entry, &0u32.to_le_bytes(), &1u32.to_le_bytes()].concat();
+            Block::new(&bytes).unwrap().key_at_restart(0).map(|(key, _)| key.to_vec())
+        };
+        let whole = internal(b"k", trailer(7, Kind::Set));
+        assert_eq!(of(&[&[0, 9, 0], &whole[..]].concat()), Some(whole.clone()));
+        assert_eq!(of(&[&[1, 9, 0], &whole[..]].concat()), None, "shares with none");
+        assert_eq!(of(b"\x00\x03\x00abc"), None, "no trailer");
     }
 }

@@ -301,3 +301,21 @@ fn separator(order: &Order, last: &[u8], next: Option<&[u8]>) -> Vec<u8> {
     }
     last.to_vec()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::separator;
+    use crate::engine::lsm::comparator::Order;
+    use crate::engine::lsm::key::{Kind, internal, trailer, user_key};
+
+    #[test]
+    fn what_stands_between_blocks_is_short_but_within_a_key() {
+        let key = |user_key: &str, seqno| internal(user_key.as_bytes(), trailer(seqno, Kind::Set));
+        let last = key("abcdefgh", 7);
+        let between = |next: Option<&[u8]>| separator(&Order::Bytewise, &last, next);
+        assert_eq!(user_key(&between(Some(&key("abxyz", 9)))), b"abd");
+        assert_eq!(user_key(&between(None)), b"b");
+        assert_eq!(between(Some(&key("abcdefgh", 5))), last, "of one user key");
+        assert_eq!(between(Some(&key("abcdefgh0", 5))), last, "nothing shorter is between them");
+    }
+}

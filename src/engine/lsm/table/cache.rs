@@ -291,7 +291,7 @@ impl Shard {
 
 #[cfg(test)]
 mod tests {
-    use super::{BlockCache, CachedBlock, OVERHEAD_BYTES};
+    use super::{BlockCache, CacheCounts, CachedBlock, OVERHEAD_BYTES};
     use std::collections::HashMap;
 
     fn block(n: u64, len: usize) -> CachedBlock {
@@ -346,5 +346,24 @@ mod tests {
             }
         }
         assert!(cache.used_bytes() <= 64 << 10);
+    }
+
+    #[test]
+    fn it_holds_as_many_bytes_as_it_may_and_counts() {
+        let one = block(1, 100);
+        let cache = BlockCache::new(2 * one.charge());
+        (0..2).for_each(|offset| cache.insert(1, offset, &one));
+        assert_eq!(cache.used_bytes(), 2 * one.charge());
+        assert!(cache.get(1, 0).is_some() && cache.get(1, 1).is_some() && cache.get(1, 2).is_none());
+        cache.insert(1, 2, &one);
+        assert!(cache.get(1, 3).is_none());
+        let expected = CacheCounts { hits: 2, misses: 2, inserts: 3, evictions: 1 };
+        assert_eq!(cache.counts(), expected);
+        let exact = BlockCache::new(one.charge());
+        exact.insert(1, 0, &one);
+        assert!(exact.get(1, 0).is_some(), "just enough");
+        let small = BlockCache::new(one.charge() - 1);
+        small.insert(1, 0, &one);
+        assert!(small.get(1, 0).is_none());
     }
 }

@@ -144,4 +144,15 @@ mod tests {
             assert!(Filter::decode(bad).is_none(), "{bad:?}");
         }
     }
+
+    /// Where a key's bits are is a part of the format.
+    #[test]
+    fn golden_bytes() {
+        let mut out = Vec::new();
+        Filter::build(&mut out, &[0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210], 10);
+        let filter = Filter::decode(&out).unwrap();
+        assert_eq!((filter.probes(), filter.byte_len(), out.len()), (6, 64, 65));
+        let set: Vec<usize> = (0..512).filter(|bit| out[bit / 8] >> (bit % 8) & 1 == 1).collect();
+        assert_eq!(set, [73, 85, 146, 184, 287, 300, 349, 362, 364, 366, 384, 502]);
+    }
 }

@@ -261,7 +261,7 @@ impl Properties {
 
 #[cfg(test)]
 mod tests {
-    use super::{BadFooter, FOOTER_LEN, Footer, Handle, Salt, seal, unseal};
+    use super::{BadFooter, FOOTER_LEN, Footer, Handle, Salt, TRAILER_LEN, seal, unseal};
     use crate::codec::Reader;
     use crate::engine::lsm::options::Compression;
 
@@ -282,6 +282,14 @@ mod tests {
             flipped[bit / 8] ^= 1 << (bit % 8);
             assert!(unseal(&flipped, salt, 100).is_err(), "bit {bit}");
         }
+    }
+
+    #[test]
+    fn a_block_has_a_byte_and_a_trailer_and_ends_before_the_footer() {
+        let fits = |offset, len| Handle { offset, len }.within(100).is_some();
+        let trailer = TRAILER_LEN as u64;
+        assert!(!fits(0, trailer) && fits(0, trailer + 1));
+        assert!(fits(90, 10) && !fits(91, 10) && !fits(u64::MAX, 10));
     }
 
     #[test]

@@ -206,3 +206,52 @@ impl Ring {
 fn is_out_of_descriptors(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if matches!(source.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Ring, TableSlot};
+    use std::sync::atomic::Ordering::Relaxed;
+    use std::sync::{Arc, Weak};
+
+    /// Which of the slots are in the ring, in its order.
+    fn held(ring: &Ring, slots: &[TableSlot]) -> Vec<usize> {
+        let number = |weak: &Weak<_>| slots.iter().position(|slot| weak.ptr_eq(&Arc::downgrade(&slot.0)));
+        ring.slots.iter().filter_map(number).collect()
+    }
+
+    #[test]
+    fn what_was_used_since_the_hand_passed_stays() {
+        let slots: Vec<_> = (0..4).map(|_| TableSlot::default()).collect();
+        let mut ring = Ring::default();
+        for slot in &slots[..3] {
+            ring.push(&slot.0, 3);
+        }
+        slots[0].0.was_used.store(true, Relaxed);
+        ring.push(&slots[3].0, 3);
+        assert_eq!(held(&ring, &slots), [0, 2, 3], "the first one that was not used went");
+        assert!(!slots[0].0.was_used.load(Relaxed), "it is spared once");
+    }
+
+    #[test]
+    fn the_hand_goes_round() {
+        let slots: Vec<_> = (0..40).map(|_| TableSlot::default()).collect();
+        let mut ring = Ring::default();
+        for (n, slot) in slots.iter().enumerate() {
+            slot.0.was_used.store(true, Relaxed);
+            ring.push(&slot.0, 3);
+            let held = held(&ring, &slots);
+            assert!(held.len() == 3.min(n + 1) && held.contains(&n), "{held:?}");
+        }
+    }
+
+    #[test]
+    fn slots_that_are_gone_make_room_first() {
+        let [used, gone, new] = [(); 3].map(|()| TableSlot::default());
+        let mut ring = Ring::default();
+        ring.push(&used.0, 2);
+        ring.push(&gone.0, 2);
+        drop(gone);
+        ring.push(&new.0, 2);
+        assert_eq!(held(&ring, &[used, new]), [0, 1]);
+    }
+}

@@ -6,6 +6,7 @@ use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::iter::EntryCursor;
 use crate::engine::lsm::key::{self, Kind, internal, trailer};
 use crate::engine::lsm::options::{Compression, Compressions, LsmOptions};
+use crate::engine::lsm::table::block::BlockBuilder;
 use crate::engine::lsm::table::builder::TableBuilder;
 use crate::engine::lsm::table::cursor::{Access, Looked, TableCursor};
 use crate::engine::lsm::table::format::Salt;
@@ -720,5 +721,63 @@ proptest! {
                 prop_assert_eq!((cursor.key(), cursor.value()), (&entries[at].0[..], &entries[at].1[..]));
             }
         }
+    }
+}
+
+/// A block ends before the entry that would make it larger than it should be; one entry makes a block, however
+/// large it is.
+#[test]
+fn blocks_have_the_size_that_was_asked_for() {
+    let dir = dir(&disk());
+    let pairs: Entries = [b"a", b"b", b"c"].map(|key| (set(key, 1), vec![7; 90])).to_vec();
+    let (mut out, mut block) = (Vec::new(), BlockBuilder::new(16));
+    block.add(&mut out, &pairs[0].0, &pairs[0].1);
+    let two = block.byte_len(&out) + pairs[1].0.len() + pairs[1].1.len();
+    let properties = |block_bytes: usize| {
+        let options = options(block_bytes as u64, 16, 10, Compression::None, Order::Bytewise);
+        let meta = build(&dir, block_bytes as u64, &options, &pairs);
+        let table = open(&dir, block_bytes as u64, &meta, &options).unwrap();
+        table.properties().clone()
+    };
+    let blocks = [20, two - 1, two].map(|bytes| properties(bytes).blocks());
+    assert_eq!(blocks, [3, 3, 2]);
+    let found = properties(two);
+    assert_eq!((found.partitions, found.filter_bits), (1, 10));
+    block.add(&mut out, &pairs[1].0, &pairs[1].1);
+    block.finish(&mut out);
+    let (mut last, mut block) = (Vec::new(), BlockBuilder::new(16));
+    block.add(&mut last, &pairs[2].0, &pairs[2].1);
+    block.finish(&mut last);
+    assert_eq!(found.block_bytes, (out.len() + last.len()) as u64);
+}
+
+#[test]
+fn a_filter_has_a_key_once() {
+    let bytes = |filter_bits| {
+        let options = options(4096, 16, filter_bits, Compression::None, Order::Bytewise);
+        let mut builder = TableBuilder::create(&dir(&disk()), 3, STORE, 2, &options, Cause::Flush).unwrap();
+        (1..100).rev().for_each(|seqno| builder.add(&set(b"key", seqno), b"").unwrap());
+        assert!(format!("{builder:?}").contains("000003.sst"));
+        builder.bytes()
+    };
+    assert_eq!(bytes(80) - bytes(8), 72 / 8);
+}
+
+/// An error that has nothing to do with descriptors closes nothing, and is not tried again.
+#[test]
+fn only_a_lack_of_descriptors_closes_tables() {
+    let dir = dir(&disk());
+    let options = LsmOptions::default();
+    let (meta, slot) = (build(&dir, 3, &options, &entries(3)), TableSlot::default());
+    let store = TableStore::new(dir, STORE, &options);
+    assert_eq!(format!("{:?}", store.find(3, &meta, &slot).unwrap()), "OpenTable(3)");
+    for (errno, tries, left) in [(libc::EIO, 1, 1), (libc::EMFILE, 2, 0)] {
+        let tried = std::cell::Cell::new(0);
+        let failed = store.with_descriptor(|| -> Result<()> {
+            tried.set(tried.get() + 1);
+            let source = Arc::new(std::io::Error::from_raw_os_error(errno));
+            Err(Error::Io { op: "open", path: "/db".into(), source })
+        });
+        assert!(failed.is_err() && (tried.get(), store.open_tables()) == (tries, left), "{errno}");
     }
 }
