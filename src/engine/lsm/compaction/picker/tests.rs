@@ -194,7 +194,7 @@ fn a_table_is_not_moved_to_where_it_is() {
     assert_eq!([0, 1, 9, 10].map(is_many), [false, false, false, true]);
     assert!(!has_many_tombstones(&TableMeta { entries: 0, ..few(0) }), "a table of nothing has none");
     let table = Arc::new(TableFile::without_file(1, few(1)));
-    let version = Version::of([table].into_iter(), &Order::Bytewise);
+    let version = Version::of([table], &Order::Bytewise);
     let part = Part { start: None, end: None, upto: 99 };
     let step = with(&version, &Busy::default(), |picker| picker.pick_range(&part, 99)).unwrap();
     assert_eq!((step.reason, step.is_move), (Reason::Tombstones, false));
