@@ -266,11 +266,13 @@ const _: () = assert!(codec::MAX_VARINT_LEN < MAX_OVERHEAD && MAX_OVERHEAD < WIN
 
 #[cfg(test)]
 mod tests {
-    use super::LogReader;
-    use crate::record::frame::Header;
+    use super::{End, LogReader, WINDOW, checksum};
+    use crate::error::Error;
+    use crate::record::frame::{self, CLOSE, Header, Part};
     use crate::record::writer::LogWriter;
     use crate::vfs::Cause;
-    use crate::vfs::dir::Dir;
+    use crate::vfs::counting::CountingDisk;
+    use crate::vfs::dir::{Dir, File};
     use crate::vfs::memory::SimDisk;
     use std::path::Path;
     use std::sync::Arc;
@@ -288,5 +290,134 @@ mod tests {
             assert!(error.to_string().contains("that of another file"), "{error}");
         }
         assert!(LogReader::open(&file, file.len(), own).unwrap().next_record().unwrap().is_none());
+    }
+
+    const HEADER: Header = Header { store_id: 1, number: 2, kind: 3 };
+
+    /// A log of records: kind, part, what they say was durable, and the length of their payload. Where each
+    /// of them begins, and where the last ends.
+    fn log(records: &[(u8, Part, Option<u64>, usize)]) -> (Vec<u8>, Vec<u64>) {
+        let (mut bytes, mut places) = (HEADER.encode().to_vec(), Vec::new());
+        for (kind, part, synced, len) in records {
+            let at = bytes.len() as u64;
+            places.push(at);
+            frame::encode(&mut bytes, HEADER.salt(), at, (*kind, *part), *synced, &[&vec![7; *len]]);
+        }
+        places.push(bytes.len() as u64);
+        (bytes, places)
+    }
+
+    fn file(bytes: &[u8]) -> (CountingDisk, File) {
+        let disk = CountingDisk::new(Arc::new(SimDisk::new()));
+        let dir = Dir::new(Arc::new(disk.clone()), Path::new("/"));
+        let file = dir.create("log", Cause::Log).unwrap();
+        file.append(bytes).unwrap();
+        (disk, file)
+    }
+
+    /// Reads all records; how many there were, and the reader.
+    fn read(file: &File) -> (usize, LogReader<'_>) {
+        let mut reader = LogReader::open(file, file.len(), HEADER).unwrap();
+        let mut count = 0;
+        while reader.next_record().unwrap().is_some() {
+            count += 1;
+        }
+        (count, reader)
+    }
+
+    fn offset(error: Error) -> u64 {
+        match error {
+            Error::Corruption { offset, .. } => offset,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn only_whole_groups_are_read() {
+        use Part::{First, Full, Last, Middle};
+        let (bytes, at) =
+            log(&[(1, Full, None, 5), (1, First, Some(40), 5), (1, Middle, None, 5), (1, Last, None, 5)]);
+        let (_, whole) = file(&bytes);
+        let (count, mut reader) = read(&whole);
+        assert_eq!((count, reader.position(), reader.synced(), reader.is_closed()), (4, at[4], 40, false));
+        assert!(reader.damage().is_none() && reader.end(at[4]).unwrap() == End::Clean);
+        assert_eq!(offset(reader.end(at[4] + 1).unwrap_err()), at[4], "more was durable");
+        for cut in at[1] + 1..at[4] {
+            let (_, cut_file) = file(&bytes[..cut as usize]);
+            let (count, reader) = read(&cut_file);
+            assert_eq!((count, reader.position()), (1, at[1]), "cut at {cut}");
+        }
+        // A part that does not follow from the one before.
+        for (parts, bad) in [([Full, Middle], 1), ([Full, Last], 1), ([First, Full], 1), ([First, First], 1)]
+        {
+            let (bytes, at) = log(&parts.map(|part| (1, part, None, 300)));
+            let (_, file) = file(&bytes);
+            let (_, reader) = read(&file);
+            assert_eq!(offset(reader.damage().unwrap()), at[bad], "{parts:?}");
+        }
+        let (bytes, _) = log(&[(1, Full, None, 5), (CLOSE, Full, Some(50), 0)]);
+        let (_, file) = file(&bytes);
+        let (count, reader) = read(&file);
+        assert_eq!((count, reader.is_closed(), reader.synced()), (1, true, 50));
+    }
+
+    #[test]
+    fn zeros_behind_the_end_were_reserved_and_anything_else_is_torn() {
+        let (mut bytes, at) = log(&[(1, Part::Full, None, 5)]);
+        bytes.resize(bytes.len() + 2 * WINDOW + 9, 0);
+        let end = |bytes: &[u8], durable| {
+            let (_, file) = file(bytes);
+            read(&file).1.end(durable)
+        };
+        assert_eq!(end(&bytes, at[1]).unwrap(), End::Reserved);
+        assert_eq!(offset(end(&bytes, at[1] + 1).unwrap_err()), at[1], "zeros were not durable");
+        *bytes.last_mut().unwrap() = 1;
+        assert_eq!(end(&bytes, at[1]).unwrap(), End::Torn);
+        assert_eq!(end(&bytes, 0).unwrap(), End::Torn);
+    }
+
+    /// Damage, and behind it a record that says how much was durable before it was written.
+    #[test]
+    fn a_record_behind_damage_tells_whether_it_was_durable() {
+        let end = |claim: u64, spoil: fn(&mut [u8])| {
+            let (mut bytes, at) = log(&[(1, Part::Full, None, 5), (1, Part::Full, None, 5)]);
+            bytes[at[1] as usize] ^= 1;
+            let witness = bytes.len();
+            frame::encode(&mut bytes, HEADER.salt(), at[2], (1, Part::Full), Some(claim), &[b"late"]);
+            spoil(&mut bytes[witness..]);
+            let (_, file) = file(&bytes);
+            (read(&file).1.end(0), at)
+        };
+        let fine = |_: &mut [u8]| {};
+        let (_, at) = end(0, fine);
+        for claim in [at[1] + 1, at[2]] {
+            assert_eq!(offset(end(claim, fine).0.unwrap_err()), at[1], "{claim} bytes were durable");
+        }
+        for claim in [0, at[1], at[2] + 1] {
+            assert_eq!(end(claim, fine).0.unwrap(), End::Torn, "{claim}: nothing is said of it, or nonsense");
+        }
+        let spoiled = |bytes: &mut [u8]| *bytes.last_mut().unwrap() ^= 1;
+        assert_eq!(end(at[2], spoiled).0.unwrap(), End::Torn, "the witness is damaged too");
+    }
+
+    #[test]
+    fn a_witness_may_stand_right_behind_the_first_bad_byte() {
+        let (mut bytes, at) = log(&[(1, Part::Full, None, 5)]);
+        bytes.push(0xff);
+        frame::encode(&mut bytes, HEADER.salt(), at[1] + 1, (1, Part::Full), Some(at[1] + 1), &[]);
+        let (_, file) = file(&bytes);
+        assert_eq!(offset(read(&file).1.end(0).unwrap_err()), at[1]);
+    }
+
+    #[test]
+    fn a_file_is_read_in_large_pieces() {
+        let (bytes, at) = log(&[(1, Part::Full, None, 1000); 700]);
+        let (disk, file) = file(&bytes);
+        assert_eq!(read(&file).0, 700);
+        let reads = disk.ledger().total.read_calls;
+        assert!((3..6).contains(&reads), "{reads} reads of {} bytes", bytes.len());
+        for len in [0, 1, WINDOW as u64, WINDOW as u64 + 1, at[600], bytes.len() as u64] {
+            assert_eq!(checksum(&file, len).unwrap(), crc32c::crc32c(&bytes[..len as usize]), "{len}");
+        }
     }
 }

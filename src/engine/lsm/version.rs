@@ -237,3 +237,79 @@ impl Version {
         self.levels.iter().rposition(|level| !level.is_empty())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{TableFile, Version};
+    use crate::engine::lsm::comparator::Order;
+    use crate::engine::lsm::key::{Kind, internal, trailer};
+    use crate::engine::lsm::options::LEVELS;
+    use crate::engine::lsm::version::edit::TableMeta;
+    use std::sync::Arc;
+
+    fn table(level: u8, number: u64, smallest: &str, largest: &str) -> Arc<TableFile> {
+        let key = |key: &str| internal(key.as_bytes(), trailer(number, Kind::Set));
+        let meta = TableMeta {
+            level,
+            len: 100 * number,
+            contents: number,
+            smallest: key(smallest),
+            largest: key(largest),
+            first_seqno: number,
+            last_seqno: number,
+            entries: 2,
+            tombstones: 0,
+            older: 0,
+            raw_bytes: 10,
+        };
+        Arc::new(TableFile::without_file(number, meta))
+    }
+
+    fn numbers<'a>(tables: impl IntoIterator<Item = &'a Arc<TableFile>>) -> Vec<u64> {
+        tables.into_iter().map(|table| table.number).collect()
+    }
+
+    #[test]
+    fn tables_stand_where_they_are_looked_for() {
+        let tables =
+            [(0, 3, "d", "m"), (0, 7, "a", "z"), (2, 5, "p", "q"), (2, 4, "d", "m"), (9, 6, "a", "b")];
+        let version =
+            Version::of(tables.map(|(level, n, from, to)| table(level, n, from, to)), &Order::Bytewise);
+        assert_eq!(numbers(&version.levels[0]), [7, 3], "the newest first");
+        assert_eq!(numbers(&version.levels[2]), [4, 5], "by their keys");
+        assert_eq!(numbers(&version.levels[LEVELS - 1]), [6], "no level is below the last");
+        assert_eq!((version.last_level(), version.bytes(2)), (Some(LEVELS - 1), 900));
+        let covering =
+            |key: &str| version.covering(2, key.as_bytes(), &Order::Bytewise).map(|table| table.number);
+        let found = ["c", "d", "h", "m", "n", "p", "q", "r"].map(covering);
+        assert_eq!(found, [None, Some(4), Some(4), Some(4), None, Some(5), Some(5), None]);
+    }
+
+    #[test]
+    fn a_table_spans_its_first_key_and_its_last() {
+        let table = table(1, 1, "d", "m");
+        let spans = ["c", "d", "h", "m", "n"].map(|key| table.spans(key.as_bytes(), &Order::Bytewise));
+        assert_eq!(spans, [false, true, true, true, false]);
+        let ranges = [("a", "c"), ("a", "d"), ("e", "f"), ("a", "z"), ("m", "z"), ("n", "z")];
+        let overlaps =
+            ranges.map(|(from, to)| table.overlaps(from.as_bytes(), to.as_bytes(), &Order::Bytewise));
+        assert_eq!(overlaps, [false, true, true, true, true, false]);
+    }
+
+    #[test]
+    fn two_tables_of_a_level_share_no_key_but_in_level_0() {
+        let crossing = |level, from: &str| {
+            let tables = [table(level, 1, "a", "d"), table(level, 2, from, "z")];
+            Version::of(tables, &Order::Bytewise).crossing(&Order::Bytewise)
+        };
+        assert_eq!([crossing(3, "d"), crossing(3, "e"), crossing(0, "b")], [Some((1, 2)), None, None]);
+    }
+
+    #[test]
+    fn a_table_that_is_moved_is_the_same_file_elsewhere() {
+        let before = table(3, 1, "a", "d");
+        let after = before.moved(5);
+        assert_eq!((after.number, after.meta.level, after.meta.len), (1, 5, before.meta.len));
+        assert!(std::ptr::eq(before.slot(), after.slot()), "opened once for both");
+    }
+}

@@ -201,3 +201,163 @@ impl EntryCursor for LevelCursor {
         self.cursor.as_ref().map_or(&[], TableCursor::value)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{LevelCursor, Run};
+    use crate::engine::filename;
+    use crate::engine::lsm::comparator::Order;
+    use crate::engine::lsm::iter::EntryCursor;
+    use crate::engine::lsm::key::{Kind, internal, trailer};
+    use crate::engine::lsm::options::{Compression, Compressions, LsmOptions};
+    use crate::engine::lsm::table::builder::TableBuilder;
+    use crate::engine::lsm::table::cursor::Access;
+    use crate::engine::lsm::table::store::TableStore;
+    use crate::engine::lsm::version::{TableFile, Version};
+    use crate::vfs::Cause;
+    use crate::vfs::dir::Dir;
+    use crate::vfs::memory::SimDisk;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    const TABLES: u64 = 3;
+    const KEYS: u64 = 20;
+
+    /// A level of three tables, of keys by twos: between two of them there is room for one.
+    struct Level {
+        dir: Dir,
+        store: Arc<TableStore>,
+        version: Arc<Version>,
+        entries: Vec<(Vec<u8>, Vec<u8>)>,
+    }
+
+    fn key(n: u64) -> Vec<u8> {
+        internal(format!("key-{n:03}").as_bytes(), trailer(1, Kind::Set))
+    }
+
+    fn level() -> Level {
+        let dir = Dir::new(Arc::new(SimDisk::new()), Path::new("/"));
+        let compression = Compressions(vec![Compression::None]);
+        let options = LsmOptions { block_bytes: 300, compression, ..LsmOptions::default() };
+        let mut entries = Vec::new();
+        let tables = (0..TABLES).map(|number| {
+            let mut builder = TableBuilder::create(&dir, number, 7, 2, &options, Cause::Flush).unwrap();
+            for n in 0..KEYS {
+                let n = 2 * (number * KEYS + n);
+                entries.push((key(n), format!("value {n}").into_bytes()));
+                let (key, value) = entries.last().unwrap();
+                builder.add(key, value).unwrap();
+            }
+            Arc::new(TableFile::without_file(number, builder.finish().unwrap()))
+        });
+        let version = Arc::new(Version::of(tables, &Order::Bytewise));
+        let store = Arc::new(TableStore::new(dir.clone(), 7, &options));
+        Level { dir, store, version, entries }
+    }
+
+    impl Level {
+        fn cursor(&self, access: Access) -> LevelCursor {
+            let run = Run::Level(self.version.clone(), 2);
+            LevelCursor::new(run, self.store.clone(), Order::Bytewise, access)
+        }
+    }
+
+    fn rest(cursor: &mut LevelCursor) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut found = Vec::new();
+        while cursor.valid() {
+            found.push((cursor.key().to_vec(), cursor.value().to_vec()));
+            cursor.next().unwrap();
+        }
+        found
+    }
+
+    #[test]
+    fn a_level_is_walked_as_one_table() {
+        let level = level();
+        for access in [Access::Point, Access::Sequential] {
+            let mut cursor = level.cursor(access);
+            assert!(!cursor.valid() && cursor.table().is_none() && cursor.key().is_empty());
+            cursor.next().unwrap();
+            cursor.prev().unwrap();
+            cursor.seek_to_first().unwrap();
+            assert_eq!(rest(&mut cursor), level.entries);
+            cursor.seek_to_last().unwrap();
+            for (key, value) in level.entries.iter().rev() {
+                assert_eq!((cursor.key(), cursor.value()), (&key[..], &value[..]));
+                cursor.prev().unwrap();
+            }
+            assert!(!cursor.valid());
+        }
+    }
+
+    /// Each key, and each place between two of them, with a step to both sides.
+    #[test]
+    fn seeking_goes_to_the_table_that_has_the_key() {
+        let level = level();
+        let mut cursor = level.cursor(Access::Point);
+        for n in 0..2 * TABLES * KEYS {
+            let at = n.div_ceil(2) as usize;
+            let expect = |cursor: &LevelCursor, at: Option<usize>| {
+                let entry = at.and_then(|at| level.entries.get(at));
+                assert_eq!(cursor.valid().then(|| cursor.key()), entry.map(|(key, _)| &key[..]), "{n}");
+            };
+            for forward in [true, false] {
+                cursor.seek(&key(n)).unwrap();
+                expect(&cursor, Some(at));
+                if let Some(table) = cursor.table() {
+                    assert_eq!(table.number, at as u64 / KEYS);
+                }
+                match forward {
+                    true => cursor.next().unwrap(),
+                    false => cursor.prev().unwrap(),
+                }
+                let there = at < level.entries.len();
+                expect(
+                    &cursor,
+                    if forward { there.then_some(at + 1) } else { at.checked_sub(1).filter(|_| there) },
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn it_says_what_it_looked_at_in_all_tables() {
+        let level = level();
+        let count = |access| {
+            let mut cursor = level.cursor(access);
+            cursor.seek_to_first().unwrap();
+            rest(&mut cursor);
+            cursor.step()
+        };
+        let blocks = level.version.tables().map(|table| {
+            level.store.find(table.number, &table.meta, table.slot()).unwrap().properties().blocks()
+        });
+        let blocks: u64 = blocks.sum();
+        assert!(blocks >= 6, "{blocks}");
+        let step = count(Access::Sequential);
+        assert_eq!((&step.place[..], step.level), ("level 2: 3 tables", Some(2)));
+        assert_eq!((&step.outcome[..], step.blocks, step.cached), ("3 tables entered", blocks, 0));
+        let data: usize = level.entries.iter().map(|(key, value)| key.len() + value.len()).sum();
+        assert!((data as u64 / 2..2 * data as u64).contains(&step.bytes), "{} bytes", step.bytes);
+        // The first two blocks of each table are kept: behind them it reads ahead.
+        count(Access::Point);
+        let again = count(Access::Point);
+        assert_eq!((again.blocks, again.cached), (blocks, 2 * TABLES));
+        let mut cursor = level.cursor(Access::Point);
+        cursor.seek(&key(0)).unwrap();
+        assert_eq!((&cursor.step().outcome[..], cursor.step().blocks), ("1 tables entered", 1));
+    }
+
+    #[test]
+    fn it_stands_nowhere_after_an_error() {
+        let level = level();
+        level.dir.remove(&filename::table(1)).unwrap();
+        let mut cursor = level.cursor(Access::Point);
+        cursor.seek(&key(2 * KEYS - 2)).unwrap();
+        assert!(cursor.valid());
+        assert!(cursor.next().is_err() && !cursor.valid(), "the next table is gone");
+        assert!(cursor.seek(&key(2 * KEYS)).is_err() && !cursor.valid());
+        cursor.seek_to_last().unwrap();
+        assert_eq!(cursor.key(), key(2 * (TABLES * KEYS - 1)));
+    }
+}
