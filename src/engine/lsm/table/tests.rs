@@ -9,8 +9,8 @@ use crate::engine::lsm::options::{Compression, Compressions, LsmOptions};
 use crate::engine::lsm::table::block::BlockBuilder;
 use crate::engine::lsm::table::builder::TableBuilder;
 use crate::engine::lsm::table::cursor::{Access, Looked, TableCursor};
-use crate::engine::lsm::table::format::Salt;
-use crate::engine::lsm::table::layout::{Content, RegionKind};
+use crate::engine::lsm::table::format::{Footer, Properties, Salt, TRAILER_LEN};
+use crate::engine::lsm::table::layout::{Content, Region, RegionKind};
 use crate::engine::lsm::table::store::{TableSlot, TableStore};
 use crate::engine::lsm::table::{Lookup, Table};
 use crate::engine::lsm::version::edit::TableMeta;
@@ -25,6 +25,7 @@ use proptest::prelude::*;
 use std::cmp::Ordering;
 use std::path::Path;
 use std::sync::Arc;
+use xxhash_rust::xxh3::Xxh3;
 
 const STORE: u64 = 0x5eed;
 const ACCESSES: [Access; 2] = [Access::Point, Access::Sequential];
@@ -780,4 +781,98 @@ fn only_a_lack_of_descriptors_closes_tables() {
         });
         assert!(failed.is_err() && (tried.get(), store.open_tables()) == (tries, left), "{errno}");
     }
+}
+
+/// Changes one part of a table, and makes all checksums right, and the identity: what is left to tell is what
+/// the parts say of each other. Returns what a verification says.
+fn forged(kind: RegionKind, change: impl FnOnce(&mut [u8])) -> Vec<String> {
+    let dir = dir(&disk());
+    let options = LsmOptions { cache_bytes: 0, ..options(256, 3, 10, Compression::None, Order::Bytewise) };
+    let meta = build(&dir, 3, &options, &entries(40));
+    let mut bytes = dir.read(&filename::table(3), 1 << 20, Cause::Inspect).unwrap();
+    let table = open(&dir, 3, &meta, &options).unwrap();
+    let (salt, regions) = (Salt::new(STORE, 3), table.layout().regions);
+    let changed = regions.iter().find(|region| region.kind == kind).unwrap().at;
+    change(&mut bytes[changed.offset as usize..changed.end() as usize - TRAILER_LEN]);
+    let mut contents = Xxh3::new();
+    for Region { at, .. } in regions.iter().filter(|region| region.kind != RegionKind::Footer) {
+        let block = &mut bytes[at.offset as usize..at.end() as usize];
+        let (body, sum) = block.split_last_chunk_mut::<4>().unwrap();
+        *sum = salt.checksum(at.offset, body).to_le_bytes();
+        contents.update(&*sum);
+    }
+    let at = table.footer_at().offset;
+    let contents = if kind == RegionKind::Footer { 0 } else { contents.digest() };
+    let footer = Footer { contents, ..*table.footer() }.encode(salt, at);
+    bytes.truncate(at as usize);
+    bytes.extend_from_slice(&footer);
+    forge(&dir, &bytes);
+    let table = TableStore::new(dir, STORE, &options).shelf().clone();
+    Table::open(&table, 3, Cause::Log).unwrap().verify().iter().map(|error| error.to_string()).collect()
+}
+
+/// Replaces the first byte of the first key, or of all keys, of a block.
+fn rename(from: u8, to: u8, count: usize) -> impl FnOnce(&mut [u8]) {
+    move |block| {
+        let places = (0..block.len()).filter(|&at| block[at..].starts_with(&[from, b'e', b'y', b'-']));
+        places.collect::<Vec<_>>().into_iter().take(count).for_each(|at| block[at] = to);
+    }
+}
+
+#[test]
+fn what_parts_say_of_each_other_is_verified() {
+    let says = |found: &[String], reason: &str| found.iter().any(|error| error.contains(reason));
+    assert_eq!(forged(RegionKind::Data, |_| ()), Vec::<String>::new());
+    let found = forged(RegionKind::Data, rename(b'k', b'z', 1));
+    assert!(says(&found, "keys out of order"), "{found:?}");
+    // The first key of all is another: still in order, and not that of the properties, nor in the filter.
+    let found = forged(RegionKind::Data, rename(b'k', b'a', 1));
+    assert!(!says(&found, "out of order") && says(&found, "denies a key"), "{found:?}");
+    let found = forged(RegionKind::Filter, |filter| {
+        let bits = filter.len() - 1;
+        filter[..bits].fill(0);
+    });
+    assert!(found.len() == 1 && says(&found, "a filter denies a key that is there"), "{found:?}");
+    for to in [b'a', b'z'] {
+        let found = forged(RegionKind::Index, rename(b'k', to, 1));
+        assert!(found.len() == 1 && says(&found, "a separator that does not separate"), "{found:?}");
+    }
+    let found = forged(RegionKind::Properties, |properties| {
+        let before = Properties::decode(properties).unwrap();
+        let other = Properties { tombstones: before.tombstones + 1, ..before }.encode();
+        properties.copy_from_slice(&other);
+    });
+    assert!(found.len() == 1 && says(&found, "properties that are not those of the contents"), "{found:?}");
+    let found = forged(RegionKind::Properties, |properties| {
+        let mut other = Properties::decode(properties).unwrap();
+        other.largest[0] += 1;
+        properties.copy_from_slice(&other.encode());
+    });
+    assert!(found.len() == 1 && says(&found, "properties that are not those of the contents"), "{found:?}");
+    let found = forged(RegionKind::Footer, |_| ());
+    assert!(found.len() == 1 && says(&found, "an identity that is not that of the contents"), "{found:?}");
+}
+
+/// Damage is told once: a damaged index by what hides behind it, all else by itself.
+#[test]
+fn damage_is_told_once() {
+    let dir = dir(&disk());
+    let options = LsmOptions { cache_bytes: 0, ..options(256, 3, 10, Compression::None, Order::Bytewise) };
+    let meta = build(&dir, 3, &options, &entries(40));
+    let bytes = dir.read(&filename::table(3), 1 << 20, Cause::Inspect).unwrap();
+    let regions = open(&dir, 3, &meta, &options).unwrap().layout().regions;
+    let told = |kind: RegionKind| {
+        let at = regions.iter().find(|region| region.kind == kind).unwrap().at;
+        let mut damaged = bytes.clone();
+        damaged[at.offset as usize + 5] ^= 1;
+        forge(&dir, &damaged);
+        let told = open(&dir, 3, &meta, &options).unwrap().verify();
+        told.iter()
+            .filter(|error| matches!(error, Error::Corruption { offset, .. } if *offset == at.offset))
+            .count()
+    };
+    assert_eq!([RegionKind::Data, RegionKind::Filter, RegionKind::Index].map(told), [1, 1, 1]);
+    let names: Vec<_> = regions.iter().map(|region| region.kind.name()).collect();
+    assert!(names.starts_with(&["data", "data"]), "{names:?}");
+    assert!(names.ends_with(&["filter", "index", "properties", "top index", "footer"]), "{names:?}");
 }
