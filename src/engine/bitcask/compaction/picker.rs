@@ -151,6 +151,7 @@ fn numbers(run: &[Facts]) -> Vec<u64> {
 mod tests {
     use super::{Aim, Facts, pick};
     use crate::engine::bitcask::options::BitcaskOptions;
+    use crate::record::frame::HEADER_LEN;
 
     fn facts(number: u64, bytes: u64, live_bytes: u64, tombstone_bytes: u64) -> Facts {
         let last_seqno = number * 100;
@@ -209,5 +210,32 @@ mod tests {
     fn damage_is_left_alone() {
         let damaged = Facts { is_left_alone: true, ..facts(1, 9000, 0, 0) };
         assert_eq!(pick(&[damaged], &options(), Aim::All), None);
+    }
+
+    #[test]
+    fn the_user_wants_the_oldest_first_and_the_background_the_worst() {
+        let segments = [facts(1, 9000, 3000, 0), facts(2, 9000, 9000, 0), facts(3, 9000, 1000, 0)];
+        assert_eq!(pick(&segments, &options(), Aim::All), Some(vec![1]));
+        assert_eq!(pick(&segments, &options(), Aim::Ratio), Some(vec![3]));
+        let alike = [segments[0], segments[1], facts(3, 9000, 3000, 0)];
+        assert_eq!(pick(&alike, &options(), Aim::Ratio), Some(vec![1]), "the older of two that are as bad");
+    }
+
+    #[test]
+    fn a_ratio_of_1_leaves_all_to_the_user() {
+        let never = BitcaskOptions { merge_garbage_ratio: 1.0, ..options() };
+        let dead = [facts(1, 9000, 0, 0)];
+        let aims = [Aim::Ratio, Aim::All];
+        assert_eq!(aims.map(|aim| pick(&dead, &never, aim)), [None, Some(vec![1])]);
+        let small: Vec<_> = (1..=4).map(|n| facts(n, 1000, 1000, 0)).collect();
+        assert_eq!(aims.map(|aim| pick(&small, &never, aim)), [None, Some(vec![1, 2, 3, 4])]);
+    }
+
+    #[test]
+    fn small_neighbours_fit_into_a_segment_with_its_header() {
+        let four = |bytes| (1..=4).map(|n| facts(n, bytes, bytes, 0)).collect::<Vec<_>>();
+        let most = (10_000 - HEADER_LEN) / 4;
+        assert_eq!(pick(&four(most), &options(), Aim::Ratio), Some(vec![1, 2, 3, 4]));
+        assert_eq!(pick(&four(most + 1), &options(), Aim::Ratio), None);
     }
 }

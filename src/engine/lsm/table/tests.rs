@@ -876,3 +876,31 @@ fn damage_is_told_once() {
     assert!(names.starts_with(&["data", "data"]), "{names:?}");
     assert!(names.ends_with(&["filter", "index", "properties", "top index", "footer"]), "{names:?}");
 }
+
+/// Who wants all reads a quarter of a MiB at a time, from the first block on or, having sought, from the second.
+/// Others read two blocks by themselves, then 16 KiB, and twice as much each time.
+#[test]
+fn a_scan_reads_ahead() {
+    let disk = CountingDisk::new(Arc::new(disk()));
+    let dir = Dir::new(Arc::new(disk.clone()), Path::new("/db"));
+    let options = LsmOptions { compression: Compressions(vec![Compression::None]), ..LsmOptions::default() };
+    let all: Entries = (0..4000u64).map(|n| (set(format!("{n:08}").as_bytes(), 1), vec![7; 500])).collect();
+    let meta = build(&dir, 3, &options, &all);
+    let table = open(&dir, 3, &meta, &options).unwrap();
+    read_all(&table, Access::Sequential).unwrap();
+    let calls = |access, first: u64| {
+        let before = disk.ledger();
+        let mut cursor = TableCursor::new(table.clone(), access);
+        match first {
+            0 => cursor.seek_to_first().unwrap(),
+            n => cursor.seek(&all[n as usize].0).unwrap(),
+        }
+        while cursor.valid() {
+            cursor.next().unwrap();
+        }
+        disk.ledger().since(&before).total.read_calls
+    };
+    // Two MiB are eight times as much; or 16, 32, 64 and 128 KiB, and then seven times.
+    assert_eq!([calls(Access::Sequential, 0), calls(Access::Sequential, 1)], [8, 1 + 8]);
+    assert_eq!(calls(Access::Point, 0), 2 + 4 + 7);
+}
