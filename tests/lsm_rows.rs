@@ -1316,6 +1316,8 @@ fn s09_compaction_without_output() {
     assert_eq!(tables(&disk.image()), [0; 0]);
     let stats = store.stats().unwrap();
     assert_eq!(stats.files.len(), 1, "the log: {:?}", stats.files);
+    let dropped = stats.counters.iter().find(|counter| counter.name == "entries dropped").unwrap().value;
+    assert_eq!(dropped, 2 * 80, "each key with its tombstone");
     // Once more with nothing at all.
     store.compact().unwrap();
     drop(store);

@@ -125,11 +125,19 @@ impl Keydir {
         self.shards[shard_of(hash)].write().relocate(hash, key, from, to)
     }
 
-    /// Exclusive use of the keys of one shard: what loading hints needs.
-    pub fn lock_shard(&self, shard: usize) -> KeysGuard<'_> {
-        let mut shards = [const { None }; SHARDS];
-        shards[shard] = Some(self.shards[shard].write());
-        KeysGuard { keydir: self, shards }
+    /// Exclusive use of one shard: what loading hints needs.
+    pub fn lock_shard(&self, shard: usize) -> ShardGuard<'_> {
+        ShardGuard { keydir: self, shard: self.shards[shard].write() }
+    }
+
+    /// Puts a key into a shard that is locked, and takes note if that is full then.
+    #[inline]
+    fn put(&self, shard: &mut Shard, hash: u64, key: &[u8], place: Place) -> Option<Place> {
+        let old = shard.set(hash, key, place);
+        if shard.is_full() {
+            self.full.store(true, Ordering::Relaxed);
+        }
+        old
     }
 
     /// How many keys there are, and what they cost. Looks at each shard in turn.
@@ -182,13 +190,8 @@ impl KeysGuard<'_> {
     /// As [`Keydir::set`].
     #[inline]
     pub fn set(&mut self, key: &[u8], place: Place) -> Option<Place> {
-        let hash = self.keydir.hash(key);
-        let shard = self.shard(hash);
-        let old = shard.set(hash, key, place);
-        if shard.is_full() {
-            self.keydir.full.store(true, Ordering::Relaxed);
-        }
-        old
+        let (keydir, hash) = (self.keydir, self.keydir.hash(key));
+        keydir.put(self.shard(hash), hash, key, place)
     }
 
     /// As [`Keydir::remove`].
@@ -197,10 +200,31 @@ impl KeysGuard<'_> {
         let hash = self.keydir.hash(key);
         self.shard(hash).remove(hash, key)
     }
+}
 
-    /// Makes room for so many more keys at once, in each shard that it has.
+/// A shard for oneself.
+#[derive(Debug)]
+pub struct ShardGuard<'a> {
+    keydir: &'a Keydir,
+    shard: RwLockWriteGuard<'a, Shard>,
+}
+
+impl ShardGuard<'_> {
+    /// Makes room for so many more keys at once.
     pub fn reserve(&mut self, keys: usize) {
-        self.shards.iter_mut().flatten().for_each(|shard| shard.reserve(keys));
+        self.shard.reserve(keys);
+    }
+
+    /// As [`Keydir::set`]. The key should belong to this shard: in another one nobody finds it. That a hint
+    /// says so is not asked again.
+    #[inline]
+    pub fn set(&mut self, key: &[u8], place: Place) -> Option<Place> {
+        self.keydir.put(&mut self.shard, self.keydir.hash(key), key, place)
+    }
+
+    /// As [`Keydir::remove`].
+    pub fn remove(&mut self, key: &[u8]) -> Option<Place> {
+        self.shard.remove(self.keydir.hash(key), key)
     }
 }
 

@@ -78,11 +78,6 @@ impl Compaction {
         self.inputs.iter().chain(&self.below)
     }
 
-    /// Bytes of all tables that go. A compaction that is no move reads them, and writes about as much.
-    pub fn bytes(&self) -> u64 {
-        bytes(self.tables())
-    }
-
     /// All keys that it may write.
     pub fn span(&self, order: &Order) -> Span<'_> {
         Span::of_all(self.tables(), order).expect("a compaction has an input")

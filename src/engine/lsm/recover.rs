@@ -291,3 +291,44 @@ impl Logs<'_> {
         Ok((Arc::new(memtable), last))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::is_sound;
+    use crate::engine::lsm::key::{Kind, MAX_SEQNO, internal, trailer};
+    use crate::engine::lsm::options::LEVELS;
+    use crate::engine::lsm::version::edit::TableMeta;
+
+    #[test]
+    fn what_can_not_be_is_told_of_a_table() {
+        let sound = TableMeta {
+            level: LEVELS as u8 - 1,
+            len: 1,
+            contents: 0,
+            smallest: internal(b"a", trailer(1, Kind::Set)),
+            largest: internal(b"b", trailer(1, Kind::Set)),
+            first_seqno: MAX_SEQNO,
+            last_seqno: MAX_SEQNO,
+            entries: MAX_SEQNO,
+            tombstones: MAX_SEQNO,
+            older: 0,
+            raw_bytes: MAX_SEQNO,
+        };
+        assert!(is_sound(&sound), "at every limit");
+        let sound = TableMeta { first_seqno: 5, last_seqno: 9, entries: 7, tombstones: 3, ..sound };
+        assert!(is_sound(&sound));
+        let wrong = [
+            ("a level below the last", TableMeta { level: LEVELS as u8, ..sound.clone() }),
+            ("no key", TableMeta { smallest: b"short".to_vec(), ..sound.clone() }),
+            ("no key either", TableMeta { largest: b"short".to_vec(), ..sound.clone() }),
+            ("an end before the beginning", TableMeta { first_seqno: 10, ..sound.clone() }),
+            ("a write that can not be", TableMeta { last_seqno: MAX_SEQNO + 1, ..sound.clone() }),
+            ("more tombstones than entries", TableMeta { tombstones: 8, ..sound.clone() }),
+            ("too many entries", TableMeta { entries: MAX_SEQNO + 1, ..sound.clone() }),
+            ("too many bytes", TableMeta { raw_bytes: MAX_SEQNO + 1, ..sound.clone() }),
+        ];
+        for (what, table) in wrong {
+            assert!(!is_sound(&table), "{what}");
+        }
+    }
+}

@@ -139,11 +139,13 @@ impl Drop for Job<'_> {
 mod tests {
     use super::{Aim, Jobs};
     use crate::engine::event::{Event, Listener};
-    use crate::engine::lsm::compaction::targets::Limits;
+    use crate::engine::lsm::compaction::picker::tests::{Drawn, LIMITS, version};
+    use crate::engine::lsm::compaction::span::Span;
     use crate::engine::lsm::comparator::Order;
     use crate::engine::lsm::key::{Kind, internal, trailer};
     use crate::engine::lsm::version::edit::TableMeta;
     use crate::engine::lsm::version::{Bin, TableFile, Version};
+    use crate::error::Error;
     use crate::vfs::dir::Dir;
     use crate::vfs::memory::SimDisk;
     use std::path::Path;
@@ -155,8 +157,7 @@ mod tests {
     /// times its size, in one of nine runs of a benchmark.
     #[test]
     fn a_compaction_runs_until_the_files_of_its_inputs_are_gone() {
-        let limits = Limits { level0_tables: 2, level_bytes: 1000, level_factor: 10, table_bytes: 100 };
-        let (jobs, removals) = (Arc::new(Jobs::new(limits)), Arc::new(AtomicUsize::new(0)));
+        let (jobs, removals) = (Arc::new(Jobs::new(LIMITS)), Arc::new(AtomicUsize::new(0)));
         let hear = {
             let (jobs, removals) = (jobs.clone(), removals.clone());
             move |event: &Event| {
@@ -194,5 +195,45 @@ mod tests {
         drop(job);
         assert_eq!(removals.load(SeqCst), 2);
         assert!(!jobs.is_busy());
+    }
+
+    /// Level 4 and level 5 are both too full: of each, a table may go down.
+    const FULL: &[Drawn<'_>] =
+        &[(4, 1, "a-f", 1500, 0), (4, 2, "x-z", 10, 0), (5, 3, "g-m", 9000, 0), (6, 4, "g-m", 20_000, 0)];
+
+    #[test]
+    fn what_is_loaded_stands_above_what_running_jobs_write() {
+        let (jobs, version) = (Jobs::new(LIMITS), Arc::new(version(FULL)));
+        let land = |level, smallest: &str, largest: &str| {
+            let span = Span { smallest: smallest.as_bytes(), largest: largest.as_bytes() };
+            jobs.install_loaded(&Order::Bytewise, &span, || level, |level| level)
+        };
+        assert_eq!(land(6, "a", "z"), 6, "nothing runs");
+        let pick = || jobs.pick(&Order::Bytewise, Aim::Shape, || version.clone()).unwrap();
+        let running = [pick(), pick()];
+        let mut written: Vec<_> = running.iter().map(|job| job.compaction.output_level).collect();
+        written.sort();
+        assert_eq!(written, [5, 6]);
+        assert_eq!(
+            [land(6, "h", "i"), land(6, "b", "c"), land(5, "b", "c"), land(6, "n", "w")],
+            [5, 4, 4, 6]
+        );
+        assert_eq!([land(0, "a", "z"), land(3, "a", "z")], [0, 3]);
+        drop(running);
+        assert_eq!((land(6, "a", "z"), jobs.is_busy()), (6, false));
+    }
+
+    #[test]
+    fn tables_with_damage_are_left_alone() {
+        let (jobs, version) = (Jobs::new(LIMITS), Arc::new(version(&FULL[2..])));
+        let pick = || jobs.pick(&Order::Bytewise, Aim::Shape, || version.clone());
+        let job = pick().unwrap();
+        assert!(jobs.damage().is_none() && jobs.is_busy());
+        for reason in ["first", "second"] {
+            jobs.avoid(&job.compaction, &Error::corruption(Path::new("/db/000003.sst"), 7, reason));
+        }
+        drop(job);
+        assert!(!jobs.is_busy() && pick().is_none());
+        assert!(jobs.damage().unwrap().to_string().contains("first"));
     }
 }

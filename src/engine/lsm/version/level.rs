@@ -304,8 +304,8 @@ mod tests {
             for forward in [true, false] {
                 cursor.seek(&key(n)).unwrap();
                 expect(&cursor, Some(at));
-                if let Some(table) = cursor.table() {
-                    assert_eq!(table.number, at as u64 / KEYS);
+                if cursor.valid() {
+                    assert_eq!(cursor.table().unwrap().number, at as u64 / KEYS);
                 }
                 match forward {
                     true => cursor.next().unwrap(),
