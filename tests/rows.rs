@@ -22,6 +22,7 @@ use kvs::engine::{Cursor, KvsEngine, KvsRead};
 use kvs::error::Error;
 use kvs::survive::engine::Engine;
 use kvs::vfs::Vfs;
+use kvs::vfs::counting::CountingDisk;
 use kvs::vfs::fault::{Call, FaultDisk};
 use kvs::vfs::memory::image::Image;
 use kvs::vfs::memory::{Record, SimDisk};
@@ -36,6 +37,7 @@ on_each_engine!([
     s07_merge_beside_a_cursor_and_a_snapshot,
     s07_merge_beside_gets_in_flight,
     s07_merge_beside_a_writer_that_never_rests,
+    compacting_what_is_compact_reads_nothing,
     s10_sizes_at_their_limits,
     s10_value_larger_than_a_segment,
     s10_too_much_at_once,
@@ -200,6 +202,23 @@ fn s07_merge_beside_a_writer_that_never_rests(engine: &Engine) {
         let expected: &[u8] = if key < merges { b"new" } else { &[1; 40] };
         assert_eq!(store.get(&key.to_be_bytes()).unwrap().as_deref(), Some(expected), "{key}");
     }
+}
+
+// A file in which nothing is dead needs no look, whatever keys are asked for.
+fn compacting_what_is_compact_reads_nothing(engine: &Engine) {
+    let disk = CountingDisk::new(Arc::new(empty_disk()));
+    let store = open(engine, Arc::new(disk.clone()), Access::Create).unwrap();
+    for round in 0..3u8 {
+        (0..60u8).for_each(|key| store.set(&[key], &[round; 100]).unwrap());
+    }
+    store.compact().unwrap();
+    let before = disk.ledger();
+    let (from, to) = ([10u8], [20u8]);
+    for range in [KeyRange::all(), KeyRange::of(&from[..]..&to[..])] {
+        store.compact_range(&range).unwrap();
+    }
+    assert_eq!(disk.ledger().since(&before).total.read_calls, 0);
+    assert_eq!(contents(&*store).unwrap().len(), 60);
 }
 
 // Row S10. What fits is stored, and what does not is refused before a byte is written; the same in every

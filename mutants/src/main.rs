@@ -160,14 +160,14 @@ fn chosen<'m>(
     reasons: &Reasons,
     arguments: &Arguments,
 ) -> Vec<&'m Mutant> {
+    // Nothing tells those that are explained: running all tests for each of them would show no more.
+    let is_explained = |mutant: &Mutant| reasons.contains_key(&mutant.title) && !arguments.again;
     let is_asked_again = arguments.again || arguments.survivors;
-    let is_explained = |mutant: &Mutant| reasons.contains_key(&mutant.title);
     let is_due = |mutant: &&Mutant| match outcomes.of(mutant).map(|tried| &tried.outcome) {
         None => !arguments.survivors,
+        Some(_) if is_explained(mutant) => false,
         Some(Outcome::SurvivedUnitTests) => !arguments.unit || is_asked_again,
-        Some(Outcome::Survived | Outcome::Unreached) => {
-            arguments.again || arguments.survivors && !is_explained(mutant)
-        }
+        Some(Outcome::Survived | Outcome::Unreached) => is_asked_again,
         Some(_) => false,
     };
     let wanted = mutants.iter().filter(|mutant| is_wanted(mutant, arguments));
