@@ -19,6 +19,7 @@ use fault_support::engine::{disk_of, empty_disk};
 use fault_support::intruder::{Intruded, When};
 use fault_support::store::{DIR, Model, STORE_ID, contents, open_options};
 use kvs::engine::batch::WriteBatch;
+use kvs::engine::event::{Event, Listener};
 use kvs::engine::filename::{self, FileName};
 use kvs::engine::lsm::key::MAX_SEQNO;
 use kvs::engine::lsm::options::LsmOptions;
@@ -45,6 +46,7 @@ use kvs::worker::Schedule;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -687,13 +689,19 @@ fn c22_seqnos_at_their_end() {
     store.compact().unwrap();
     let mut model = contents(&*store).unwrap();
     drop(store);
-    let mut image = disk.image();
-    replace_manifest(&mut image, STORE_ID, |live| {
-        let Some(LiveFile::Store(StoreMeta { last_seqno, .. })) = live.get_mut(&0) else {
-            panic!("{live:?}")
-        };
-        *last_seqno = MAX_SEQNO - 8;
-    });
+    let with_last = |seqno| {
+        let mut image = disk.image();
+        replace_manifest(&mut image, STORE_ID, |live| match live.get_mut(&0) {
+            Some(LiveFile::Store(StoreMeta { last_seqno, .. })) => *last_seqno = seqno,
+            _ => panic!("{live:?}"),
+        });
+        image
+    };
+    // The highest number there is; and one beyond.
+    let store = open_manual(disk_of(&with_last(MAX_SEQNO))).unwrap();
+    assert!(contents(&*store).unwrap() == model && store.set(b"k", b"v").is_err());
+    is_refused(&with_last(MAX_SEQNO + 1), "a write that there can not be");
+    let image = with_last(MAX_SEQNO - 8);
     let disk = SimDisk::from_image(&image, Record::Off);
     let store = open_manual(Arc::new(disk.clone())).unwrap();
     assert_eq!(store.stats().unwrap().seqno, MAX_SEQNO - 8);
@@ -1244,6 +1252,35 @@ fn s06_snapshot_held_until_the_end() {
     assert_eq!(before, now.len() as u64, "one for each key that is there");
     drop(store);
     goes_on(&disk.image(), &[&now]).unwrap();
+}
+
+/// A store that is only ever opened for a moment is compacted too: who closes it waits for what is small.
+#[test]
+fn a_small_compaction_is_finished_when_the_store_is_closed() {
+    let (begun, wait) = mpsc::channel();
+    let disk = Arc::new(Intruded::new(Arc::new(empty_disk()), When::InputIsOpened, move || {
+        begun.send(()).unwrap();
+        // Until the store is being closed.
+        std::thread::sleep(Duration::from_millis(200));
+    }));
+    let compacted = Arc::new(AtomicUsize::new(0));
+    let count = compacted.clone();
+    let listener = Listener::new(move |event| {
+        count.fetch_add(usize::from(matches!(event, Event::Compacted { .. })), Relaxed);
+    });
+    let (schedule, access) = (Schedule::Threads, Access::Create);
+    let options = OpenOptions { schedule, listener, ..open_options(disk.clone(), access) };
+    let store = Engine::lsm().open(Path::new(DIR), options).unwrap();
+    disk.arm();
+    for n in 0.. {
+        store.set(&key(n % 50), &value(n, 100)).unwrap();
+        if wait.try_recv().is_ok() {
+            break;
+        }
+    }
+    assert_eq!(compacted.load(Relaxed), 0);
+    drop(store);
+    assert_eq!(compacted.load(Relaxed), 1);
 }
 
 // Row S8. A cursor changes its direction while a key is written next to where it stands (LevelDB's

@@ -12,9 +12,11 @@ mod fault_support {
 }
 
 use fault_support::engine::{disk_of, empty_disk, refusal};
-use fault_support::store::{DIR, Model, contents, open, open_at, open_options};
+use fault_support::store::{DIR, Model, STORE_ID, contents, open, open_at, open_options};
 use kvs::engine::batch::{MAX_BATCH_BYTES, MAX_KEY_LEN, MAX_VALUE_LEN, WriteBatch};
+use kvs::engine::bitcask::segment::SegmentMeta;
 use kvs::engine::event::{Event, Listener};
+use kvs::engine::manifest::{self, Edit, Manifest};
 use kvs::engine::memory::Memory;
 use kvs::engine::options::{Access, Durability, OpenOptions, WriteOptions};
 use kvs::engine::range::KeyRange;
@@ -23,6 +25,7 @@ use kvs::error::Error;
 use kvs::survive::engine::Engine;
 use kvs::vfs::Vfs;
 use kvs::vfs::counting::CountingDisk;
+use kvs::vfs::dir::Dir;
 use kvs::vfs::fault::{Call, FaultDisk};
 use kvs::vfs::memory::image::Image;
 use kvs::vfs::memory::{Record, SimDisk};
@@ -30,10 +33,11 @@ use kvs::vfs::os::OsDisk;
 use kvs::worker::Schedule;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 on_each_engine!([
     c06_old_manifest_beside_a_newer_log,
+    what_a_killed_writer_left_half_made_goes_at_the_next_opening,
     s07_merge_beside_a_cursor_and_a_snapshot,
     s07_merge_beside_gets_in_flight,
     s07_merge_beside_a_writer_that_never_rests,
@@ -81,6 +85,53 @@ fn c06_old_manifest_beside_a_newer_log(engine: &Engine) {
     // Nothing was removed: with the right manifest it is all there again.
     image.put(MANIFEST, whole.get(MANIFEST).unwrap());
     assert_eq!(contents(&*open(engine, disk_of(&image), Access::Write).unwrap()).unwrap(), model);
+}
+
+/// A file is made under another name, and renamed when it is whole.
+fn what_a_killed_writer_left_half_made_goes_at_the_next_opening(engine: &Engine) {
+    let disk = empty_disk();
+    let store = open(engine, Arc::new(disk.clone()), Access::Create).unwrap();
+    store.set(b"key", b"value").unwrap();
+    drop(store);
+    let left = ["/db/MANIFEST.tmp", "/db/ENGINE.tmp"];
+    let mut image = disk.image();
+    left.iter().for_each(|path| image.put(path, "half of it"));
+    let disk = SimDisk::from_image(&image, Record::Off);
+    for (access, stays) in [(Access::Read, true), (Access::Write, false)] {
+        let store = open(engine, Arc::new(disk.clone()), access).unwrap();
+        assert_eq!(store.get(b"key").unwrap().as_deref(), Some(&b"value"[..]));
+        drop(store);
+        assert!(left.iter().all(|path| disk.image().get(path).is_some() == stays), "{access:?}");
+    }
+}
+
+// Row C22, for segments: half of all numbers are more than can be written; a manifest that says otherwise is
+// damaged. The store goes on from the last that can be.
+#[test]
+fn c22_numbers_at_their_end() {
+    const MOST: u64 = u64::MAX >> 1;
+    let disk = empty_disk();
+    drop(open(&Engine::bitcask(), Arc::new(disk.clone()), Access::Create).unwrap());
+    let opened = |first_seqno, next_number| {
+        let disk = SimDisk::from_image(&disk.image(), Record::Off);
+        let dir = Dir::new(Arc::new(disk.clone()), Path::new(DIR));
+        let mut live = manifest::read::<SegmentMeta>(&dir, STORE_ID).unwrap().files.live;
+        live.values_mut().for_each(|meta| meta.first_seqno = first_seqno);
+        dir.remove("MANIFEST").unwrap();
+        let mut manifest = Manifest::create(&dir, STORE_ID, live.into_iter().collect()).unwrap();
+        manifest.apply(Edit { next_number, ..Edit::default() }).unwrap();
+        manifest.close().unwrap();
+        open(&Engine::bitcask(), Arc::new(disk), Access::Write)
+    };
+    let store = opened(MOST + 1, 9).unwrap();
+    assert_eq!((store.stats().unwrap().seqno, store.get(b"k").unwrap()), (MOST, None));
+    store.set(b"k", b"v").unwrap();
+    assert_eq!(store.get(b"k").unwrap().as_deref(), Some(&b"v"[..]));
+    drop(store);
+    assert!(refusal(opened(MOST + 2, 9)).is_corruption());
+    // A segment's number has four bytes in the keydir.
+    opened(1, 1 << 32).unwrap();
+    assert!(refusal(opened(1, (1 << 32) + 1)).is_corruption());
 }
 
 // Row S7. dain/leveldb#78: a compaction removed the table under an iterator. Whoever stands in a segment
@@ -219,6 +270,37 @@ fn compacting_what_is_compact_reads_nothing(engine: &Engine) {
     }
     assert_eq!(disk.ledger().since(&before).total.read_calls, 0);
     assert_eq!(contents(&*store).unwrap().len(), 60);
+}
+
+/// Who opens a store is told how much of it was read from hints, and how much record by record.
+#[test]
+fn what_was_loaded_is_told() {
+    let engine = Engine::bitcask();
+    let disk = empty_disk();
+    let store = open(&engine, Arc::new(disk.clone()), Access::Create).unwrap();
+    (0..100u8).for_each(|key| store.set(&[key], &[7; 300]).unwrap());
+    drop(store);
+    let loaded = |disk: &SimDisk| {
+        let told = Arc::new(Mutex::new(None));
+        let hear = told.clone();
+        let listener = Listener::new(move |event| {
+            if let Event::Loaded { from_hints, from_logs } = event {
+                *hear.lock().unwrap() = Some((*from_hints, *from_logs));
+            }
+        });
+        let options = OpenOptions { listener, ..open_options(Arc::new(disk.clone()), Access::Read) };
+        drop(engine.open(Path::new(DIR), options).unwrap());
+        told.lock().unwrap().take()
+    };
+    let image = disk.image();
+    let hints: Vec<_> =
+        image.files.keys().filter(|path| path.extension().is_some_and(|e| e == "hint")).collect();
+    assert!(hints.len() >= 5, "{hints:?}");
+    let all = hints.len() as u64;
+    assert_eq!(loaded(&disk), Some((all, 0)));
+    disk.remove(hints[1]).unwrap();
+    disk.remove(hints[3]).unwrap();
+    assert_eq!(loaded(&disk), Some((all - 2, 2)));
 }
 
 // Row S10. What fits is stored, and what does not is refused before a byte is written; the same in every

@@ -20,6 +20,7 @@ use crate::vfs::os::OsDisk;
 use crate::vfs::{Cause, Vfs};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 #[test]
 fn tables_are_read_through_maps_too() {
@@ -52,7 +53,30 @@ fn absent_keys_cost_a_block_once_in_a_hundred() {
     }
     assert!((50..=220).contains(&passed), "{passed} of 20,000");
     // The last key is above all separators, so that no filter was asked.
-    assert!(passed - table.shelf().counters.false_positives.load(std::sync::atomic::Ordering::Relaxed) <= 1);
+    assert!(passed - table.shelf().counters.false_positives.load(Ordering::Relaxed) <= 1);
+}
+
+/// Only a filter can be wrong, and only of a key that is not there.
+#[test]
+fn what_a_filter_lets_pass_in_vain_is_counted() {
+    let counted = |filter_bits| {
+        let dir = dir(&disk());
+        let options = options(4096, 16, filter_bits, Compression::None, Order::Bytewise);
+        let all: Entries =
+            (0..500u64).map(|n| (set(format!("{:04}", 2 * n).as_bytes(), 1), vec![0])).collect();
+        let meta = build(&dir, 3, &options, &all);
+        let table = open(&dir, 3, &meta, &options).unwrap();
+        let count = || table.shelf().counters.false_positives.load(Ordering::Relaxed);
+        all.iter().for_each(|(key, _)| assert!(get(&table, key::user_key(key), 9).unwrap().is_some()));
+        let there = count();
+        for n in 0..499u64 {
+            assert!(get(&table, format!("{:04}", 2 * n + 1).as_bytes(), 9).unwrap().is_none());
+        }
+        (there, count())
+    };
+    assert_eq!(counted(0), (0, 0), "there is no filter");
+    let (there, absent) = counted(1);
+    assert!(there == 0 && (100..499).contains(&absent), "{absent} of 499 with one bit for a key");
 }
 
 #[test]
