@@ -1254,6 +1254,25 @@ fn s06_snapshot_held_until_the_end() {
     goes_on(&disk.image(), &[&now]).unwrap();
 }
 
+/// What reads cost shows in the stats.
+#[test]
+fn reads_of_tables_are_counted() {
+    let (store, _disk) = fresh(&Engine::lsm(), Schedule::Inline);
+    (0..200).for_each(|n| store.set(&key(n), &value(n, 100)).unwrap());
+    store.compact().unwrap();
+    let count = |name: &str| {
+        let counters = store.stats().unwrap().counters;
+        counters.iter().find(|counter| counter.name == name).unwrap().value
+    };
+    let names = ["tables opened", "blocks read", "bytes read of tables"];
+    let before = names.map(count);
+    (0..200).for_each(|n| assert!(store.get(&key(n)).unwrap().is_some()));
+    let [opened, blocks, bytes] = [0, 1, 2].map(|i| count(names[i]) - before[i]);
+    assert!(opened > 0 && blocks > opened && bytes > 20 * blocks, "{opened} {blocks} {bytes}");
+    assert_eq!(count("filter mistakes"), 0, "every key was there");
+    assert!(count("tables closed") <= count("tables opened"));
+}
+
 /// A store that is only ever opened for a moment is compacted too: who closes it waits for what is small.
 #[test]
 fn a_small_compaction_is_finished_when_the_store_is_closed() {

@@ -30,7 +30,8 @@ impl Counters {
     /// All of them, for people.
     pub(super) fn list(&self, pressure: &Pressure, tables: &TableStore) -> Vec<Counter> {
         let counter = |name, value: &AtomicU64| Counter { name, value: value.load(Ordering::Relaxed) };
-        let cache = tables.shelf().cache.counts();
+        let shelf = tables.shelf();
+        let cache = shelf.cache.counts();
         vec![
             counter("rotations", &self.rotations),
             counter("flushes", &self.flushes),
@@ -45,6 +46,11 @@ impl Counters {
             counter("commits delayed", &pressure.delays),
             Counter { name: "cache hits", value: cache.hits },
             Counter { name: "cache misses", value: cache.misses },
+            counter("tables opened", &shelf.counters.opens),
+            counter("tables closed", &shelf.counters.closes),
+            counter("blocks read", &shelf.counters.blocks_read),
+            counter("bytes read of tables", &shelf.counters.bytes_read),
+            counter("filter mistakes", &shelf.counters.false_positives),
         ]
     }
 }

@@ -136,8 +136,10 @@ impl Table {
         let sealed = format::unseal(&bytes, self.reader().salt(), region.at.offset);
         let sealed = sealed.map_err(|reason| self.reader().damaged(region.at, reason))?;
         let restarts = match region.kind {
-            RegionKind::Filter | RegionKind::Properties => 0,
-            _ => Block::new(&plain).map_or(0, |block| block.restarts()),
+            RegionKind::Data | RegionKind::Index | RegionKind::Top => {
+                Block::new(&plain).map_or(0, |block| block.restarts())
+            }
+            _ => 0,
         };
         let content = content(region.kind, &plain, self.reader().end())
             .ok_or_else(|| self.reader().malformed(region.at))?;

@@ -25,8 +25,8 @@ pub struct Shelf {
     pub counters: Counters,
 }
 
-/// What was done to tables since the store was opened. Hits and misses of blocks are counted by the
-/// cache.
+/// What was done to tables since the store was opened, as its stats show it. Hits and misses of blocks are
+/// counted by the cache.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Tables opened.
