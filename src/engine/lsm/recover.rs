@@ -101,12 +101,6 @@ pub fn recover(
     Ok(Recovered { tables: listing.tables, sealed, active, wal, manifest, meta, last_seqno, leftovers })
 }
 
-/// The order that a store's manifest names, for tools that have no options of the user.
-pub fn order_of(dir: &Dir, store_id: u64) -> Result<Order> {
-    let manifest = manifest::read::<LiveFile>(dir, store_id)?;
-    Listing::read(dir, &manifest.files)?.meta.comparator.parse()
-}
-
 /// What the manifest lists, by sort.
 struct Listing<'a> {
     dir: &'a Dir,
