@@ -14,7 +14,7 @@ mod fault_support {
 use fault_support::engine::{disk_of, empty_disk, refusal};
 use fault_support::store::{DIR, Model, STORE_ID, contents, open, open_at, open_options};
 use kvs::engine::batch::{MAX_BATCH_BYTES, MAX_KEY_LEN, MAX_VALUE_LEN, WriteBatch};
-use kvs::engine::bitcask::segment::SegmentMeta;
+use kvs::engine::bitcask::segment::{Sealed, SegmentMeta, SegmentState};
 use kvs::engine::event::{Event, Listener};
 use kvs::engine::filename;
 use kvs::engine::manifest::{self, Edit, Manifest};
@@ -28,7 +28,7 @@ use kvs::survive::engine::Engine;
 use kvs::vfs::Vfs;
 use kvs::vfs::counting::CountingDisk;
 use kvs::vfs::dir::Dir;
-use kvs::vfs::fault::{Call, FaultDisk};
+use kvs::vfs::fault::{At, Call, Errno, Fault, FaultDisk, Lasting};
 use kvs::vfs::memory::image::Image;
 use kvs::vfs::memory::{Record, SimDisk};
 use kvs::vfs::os::OsDisk;
@@ -45,6 +45,7 @@ on_each_engine!([
     s07_merge_beside_gets_in_flight,
     s07_merge_beside_a_writer_that_never_rests,
     compacting_what_is_compact_reads_nothing,
+    a_merge_without_room_leaves_nothing_behind,
     s10_sizes_at_their_limits,
     s10_value_larger_than_a_segment,
     s10_too_much_at_once,
@@ -139,6 +140,66 @@ fn c22_numbers_at_their_end() {
     // A segment's number has four bytes in the keydir.
     opened(1, 1 << 32).unwrap();
     assert!(refusal(opened(1, (1 << 32) + 1)).is_corruption());
+}
+
+// Row C7, for segments. What the manifest says of a sealed one can not be: another length than the file's, an
+// end before its beginning, writes that an older one has.
+#[test]
+fn c07_manifest_of_segments_that_says_what_can_not_be() {
+    let disk = empty_disk();
+    let store = open(&Engine::bitcask().unmerged(), Arc::new(disk.clone()), Access::Create).unwrap();
+    for key in 0..30u8 {
+        store.set(&[key], &[7; 100]).unwrap();
+        if key % 10 == 9 {
+            store.flush().unwrap();
+        }
+    }
+    drop(store);
+    let opened = |change: fn(&mut SegmentMeta, &mut Sealed)| {
+        let disk = SimDisk::from_image(&disk.image(), Record::Off);
+        let dir = Dir::new(Arc::new(disk.clone()), Path::new(DIR));
+        let mut live = manifest::read::<SegmentMeta>(&dir, STORE_ID).unwrap().files.live;
+        let mut second = live[&2].clone();
+        let SegmentState::Sealed(mut sealed) = second.state else { panic!("{second:?}") };
+        change(&mut second, &mut sealed);
+        live.insert(2, SegmentMeta { state: SegmentState::Sealed(sealed), ..second });
+        dir.remove("MANIFEST").unwrap();
+        Manifest::create(&dir, STORE_ID, live.into_iter().collect()).unwrap().close().unwrap();
+        open(&Engine::bitcask(), Arc::new(disk), Access::Read)
+    };
+    opened(|_, _| ()).unwrap();
+    let cases: [(&str, fn(&mut SegmentMeta, &mut Sealed), &str); 5] = [
+        ("a byte more", |_, sealed| sealed.len += 1, "000002.seg"),
+        ("a byte less", |_, sealed| sealed.len -= 1, "000002.seg"),
+        ("an end before the beginning", |meta, sealed| sealed.last_seqno = meta.first_seqno - 2, "MANIFEST"),
+        ("a beginning in the one before", |meta, _| meta.first_seqno -= 1, "MANIFEST"),
+        ("an end in the one behind", |_, sealed| sealed.last_seqno += 1, "MANIFEST"),
+    ];
+    for (what, change, named) in cases {
+        match refusal(opened(change)) {
+            Error::Corruption { path, .. } => assert!(path.ends_with(named), "{what}: {}", path.display()),
+            other => panic!("{what}: {other}"),
+        }
+    }
+}
+
+/// A tombstone goes with what it hid when all that is older holds current values alone, though no merge has ever
+/// seen that.
+#[test]
+fn a_tombstone_goes_where_all_that_is_older_is_current() {
+    let disk = empty_disk();
+    let store = open(&Engine::bitcask().unmerged(), Arc::new(disk.clone()), Access::Create).unwrap();
+    store.set(b"stays", b"value").unwrap();
+    store.flush().unwrap();
+    store.set(b"goes", b"value").unwrap();
+    store.remove(b"goes").unwrap();
+    store.compact().unwrap();
+    let stats = store.stats().unwrap();
+    assert_eq!(
+        (stats.keys, stats.dead_bytes, stats.files.len()),
+        (1, 0, 2),
+        "what stays, and the active one"
+    );
 }
 
 /// Bytes behind the last whole record of the newest log: where they begin, and how many they are.
@@ -382,6 +443,36 @@ fn what_was_loaded_is_told() {
     disk.remove(hints[1]).unwrap();
     disk.remove(hints[3]).unwrap();
     assert_eq!(loaded(&disk), Some((all - 2, 2)));
+}
+
+/// The disk is full in the midst of a merge. What it has written so far is of no use to anybody, takes the room
+/// that is missing, and goes at once.
+fn a_merge_without_room_leaves_nothing_behind(engine: &Engine) {
+    let ending = if engine.name() == "bitcask" { ".seg" } else { ".sst" };
+    let engine = engine.unmerged();
+    let mut failures = 0;
+    for nth in 0.. {
+        let sim = empty_disk();
+        let disk = FaultDisk::new(Arc::new(sim.clone()));
+        let store = open(&engine, Arc::new(disk.clone()), Access::Create).unwrap();
+        for round in 0..3u8 {
+            (0..60 - 20 * round).for_each(|key| store.set(&[key], &[round; 100]).unwrap());
+            store.flush().unwrap();
+        }
+        let before = contents(&*store).unwrap();
+        disk.rule(At::nth(Call::Append, ending, nth), Fault::Fail(Errno::NoSpace), Lasting::Sticky);
+        let result = store.compact();
+        disk.heal();
+        let live = store.stats().unwrap().files.len();
+        let files = engine.data_files(&sim.image());
+        assert_eq!(files.len(), live, "append {nth}: {files:?}");
+        assert_eq!(contents(&*store).unwrap(), before, "append {nth}");
+        if result.is_ok() {
+            break;
+        }
+        failures += 1;
+    }
+    assert!(failures > 1, "{failures}");
 }
 
 // Row S10. What fits is stored, and what does not is refused before a byte is written; the same in every

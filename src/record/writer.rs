@@ -35,11 +35,12 @@ pub struct LogWriter {
 }
 
 impl LogWriter {
-    /// Makes a new log with its header in it. Neither the file nor its name is synced.
+    /// Makes a new log with its header in it. Neither the file nor its name is synced. Where there is no room
+    /// for a header, no file stays either.
     pub fn create(dir: &Dir, name: &str, header: Header, cause: Cause) -> Result<LogWriter> {
         let file = dir.create(name, cause)?;
         let bytes = header.encode();
-        file.append(&bytes)?;
+        file.append(&bytes).inspect_err(|_| drop(dir.remove(name)))?;
         Ok(LogWriter::resume(file, header, crc32c::crc32c(&bytes)))
     }
 

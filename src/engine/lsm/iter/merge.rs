@@ -354,6 +354,7 @@ pub(super) mod tests {
                 assert_eq!(merge.valid(), all.valid(), "seed {seed}");
                 if all.valid() {
                     assert_eq!((merge.key(), merge.value()), (all.key(), all.value()), "seed {seed}");
+                    assert_eq!(merge.sources()[merge.current()].key(), all.key(), "seed {seed}");
                 }
             }
         }

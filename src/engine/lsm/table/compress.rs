@@ -131,6 +131,7 @@ mod tests {
         for compression in [Compression::Lz4, Compression::Zstd] {
             let mut compressor = Compressor::new(compression);
             assert!(compressor.compress(&noise).is_none());
+            assert!(format!("{compressor:?}").contains(&format!("{compression:?}")));
             let half = [&noise[..], &vec![0; noise.len()]].concat();
             assert!(compressor.compress(&half).is_some(), "half of it is worth it");
             let tenth = [&noise[..], &vec![0; noise.len() / 10]].concat();

@@ -224,6 +224,12 @@ fn what_parts_say_of_each_other_is_verified() {
         let found = forged(RegionKind::Index, rename(b'k', to, 1));
         assert!(found.len() == 1 && says(&found, "a separator that does not separate"), "{found:?}");
     }
+    // Between the first key of its block and the last.
+    let found = forged(RegionKind::Index, |index| {
+        let key = index.windows(4).position(|bytes| bytes == b"key-").unwrap();
+        index[key + 8] = b'1';
+    });
+    assert!(found.len() == 1 && says(&found, "a separator that does not separate"), "{found:?}");
     let found = forged(RegionKind::Properties, |properties| {
         let before = Properties::decode(properties).unwrap();
         let other = Properties { tombstones: before.tombstones + 1, ..before }.encode();

@@ -164,6 +164,22 @@ fn no_more_tables_are_open_than_may_be() {
     assert!(read_all(&held, Access::Point).unwrap() == all);
 }
 
+/// A table that is read between two that are opened stays for it.
+#[test]
+fn a_read_marks_a_table_as_used() {
+    let dir = dir(&disk());
+    let options = LsmOptions { max_open_tables: 3, ..LsmOptions::tiny() };
+    let metas: Vec<_> = (0..6).map(|number| build(&dir, number, &options, &entries(20))).collect();
+    let slots: Vec<_> = (0..6).map(|_| TableSlot::default()).collect();
+    let store = TableStore::new(dir, STORE, &options);
+    // The fourth closes the first, and all others have to prove themselves anew.
+    for n in [0, 1, 2, 3, 1, 4, 5] {
+        store.find(n as u64, &metas[n], &slots[n]).unwrap();
+    }
+    let open: Vec<_> = (0..6).filter(|&n| slots[n].is_full()).collect();
+    assert_eq!(open, [1, 4, 5]);
+}
+
 #[test]
 fn memory_is_what_indexes_and_filters_of_open_tables_take() {
     let disk = disk();
