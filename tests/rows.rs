@@ -155,7 +155,8 @@ fn c07_manifest_of_segments_that_says_what_can_not_be() {
         }
     }
     drop(store);
-    let opened = |change: fn(&mut SegmentMeta, &mut Sealed)| {
+    type Change = fn(&mut SegmentMeta, &mut Sealed);
+    let opened = |change: Change| {
         let disk = SimDisk::from_image(&disk.image(), Record::Off);
         let dir = Dir::new(Arc::new(disk.clone()), Path::new(DIR));
         let mut live = manifest::read::<SegmentMeta>(&dir, STORE_ID).unwrap().files.live;
@@ -168,7 +169,7 @@ fn c07_manifest_of_segments_that_says_what_can_not_be() {
         open(&Engine::bitcask(), Arc::new(disk), Access::Read)
     };
     opened(|_, _| ()).unwrap();
-    let cases: [(&str, fn(&mut SegmentMeta, &mut Sealed), &str); 5] = [
+    let cases: [(&str, Change, &str); 5] = [
         ("a byte more", |_, sealed| sealed.len += 1, "000002.seg"),
         ("a byte less", |_, sealed| sealed.len -= 1, "000002.seg"),
         ("an end before the beginning", |meta, sealed| sealed.last_seqno = meta.first_seqno - 2, "MANIFEST"),
