@@ -162,17 +162,21 @@ fn in_steps(run: &Run<'_>, gauge: &mut Gauge<'_>, watch: &mut Watch<'_>) {
     }
 }
 
+/// After so many calls of its own a thread looks whether its time is over.
+const LOOK_EVERY: u64 = 16;
+
 /// What one thread does: each so-many-th call.
 fn work(run: &Run<'_>, index: usize, clock: &Clock, began: Instant) {
     let mut caller = Caller::new(run, index, Some(began));
     let (total, threads) = (run.total(), run.pace.threads as u64);
-    let mut call = index as u64;
+    let (mut call, mut made) = (index as u64, 0u64);
     while call < total && !run.is_over.load(Ordering::Relaxed) {
         if let Err(error) = caller.make(call, clock) {
             return run.fail(error);
         }
         call += threads;
-        let is_late = |limit| call & 0xf == 0 && began.elapsed() >= limit;
+        made += 1;
+        let is_late = |limit| made % LOOK_EVERY == 0 && began.elapsed() >= limit;
         if run.pace.limit.is_some_and(is_late) {
             return;
         }

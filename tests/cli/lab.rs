@@ -57,6 +57,9 @@ fn runs_in_steps_are_the_same_to_the_byte() {
     });
 }
 
+// A thread looked at the clock when the number of its call ended in four zeros. The calls of two threads are the even
+// ones and the odd ones: so the second never looked, and made its half of the calls alone, for as long as that took.
+// This test took a minute and passed.
 #[test]
 fn a_run_with_a_mix_ends_in_time() {
     User::each(|user| {
@@ -69,7 +72,7 @@ fn a_run_with_a_mix_ends_in_time() {
             latencies.iter().map(|l| l["call"].as_str().unwrap()).collect::<Vec<_>>(),
             ["read", "update"]
         );
-        assert!(reports[1]["calls"].as_u64().unwrap() < 100_000_000);
+        assert!(reports[1]["calls"].as_u64().unwrap() < 50_000_000, "neither thread makes all of its calls");
     });
 }
 
