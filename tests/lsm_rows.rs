@@ -11,12 +11,14 @@ mod fault_support {
     #[macro_use]
     pub(crate) mod engine;
     pub(crate) mod intruder;
+    pub(crate) mod manifest;
     #[expect(dead_code, reason = "stores are opened with a schedule here")]
     pub(crate) mod store;
 }
 
 use fault_support::engine::{disk_of, empty_disk};
 use fault_support::intruder::{Intruded, When};
+use fault_support::manifest::{MANIFEST, replace_manifest};
 use fault_support::store::{DIR, Model, STORE_ID, contents, open_options};
 use kvs::engine::batch::WriteBatch;
 use kvs::engine::event::{Event, Listener};
@@ -27,7 +29,7 @@ use kvs::engine::lsm::table::Table;
 use kvs::engine::lsm::table::layout::{Region, RegionKind};
 use kvs::engine::lsm::table::store::TableStore;
 use kvs::engine::lsm::version::edit::{LiveFile, StoreMeta, TableMeta, WalMeta, WalState};
-use kvs::engine::manifest::{self, Files, Manifest};
+use kvs::engine::manifest::{self, Files};
 use kvs::engine::options::{Access, OpenOptions, WriteOptions};
 use kvs::engine::range::KeyRange;
 use kvs::engine::{Cursor, KvsEngine, KvsRead, Pairs, Snapshot};
@@ -49,8 +51,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
-
-const MANIFEST: &str = "/db/MANIFEST";
 
 /// What the tests call tiny is what the engine calls so.
 #[test]
@@ -393,7 +393,7 @@ fn c07_manifest_that_is_none() {
     assert_eq!(corrupt_file(&is_refused(&gone, "gone")), Path::new(MANIFEST));
     for other_id in [0, STORE_ID + 1] {
         let mut image = image.clone();
-        replace_manifest(&mut image, other_id, |_| {});
+        replace_manifest::<LiveFile>(&mut image, other_id, |_| {});
         assert_eq!(corrupt_file(&is_refused(&image, "another store's")), Path::new(MANIFEST));
     }
     let known = live(&image).unwrap();
@@ -405,7 +405,7 @@ fn c07_manifest_that_is_none() {
     assert_eq!(path, path_of(&filename::table(unknown)));
     // As it is, with a fresh manifest, it opens: what was refused was refused for its reason.
     let mut same = image.clone();
-    replace_manifest(&mut same, STORE_ID, |live| assert!(live.contains_key(number)));
+    replace_manifest::<LiveFile>(&mut same, STORE_ID, |live| assert!(live.contains_key(number)));
     assert!(open_manual(disk_of(&same)).is_ok());
 }
 
@@ -471,16 +471,6 @@ fn c07_manifest_that_says_what_can_not_be() {
     replace_manifest(&mut image, STORE_ID, |live| drop(live.insert(number, file.unwrap())));
     let store = open_manual(disk_of(&image)).unwrap();
     assert_eq!(corrupt_file(&contents(&*store).unwrap_err()), path_of(&filename::table(number)));
-}
-
-/// Gives an image a manifest with one edit, which says what the old one did, changed.
-fn replace_manifest(image: &mut Image, store_id: u64, change: impl FnOnce(&mut BTreeMap<u64, LiveFile>)) {
-    let mut files = live(image).unwrap().live;
-    change(&mut files);
-    let disk = SimDisk::from_image(image, Record::Off);
-    let dir = Dir::new(Arc::new(disk.clone()), Path::new(DIR));
-    Manifest::create(&dir, store_id, files.into_iter().collect()).unwrap();
-    image.put(MANIFEST, disk.image().get(MANIFEST).unwrap());
 }
 
 fn batch(ops: impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)>) -> WriteBatch {

@@ -8,10 +8,12 @@ mod common;
 mod fault_support {
     #[macro_use]
     pub(crate) mod engine;
+    pub(crate) mod manifest;
     pub(crate) mod store;
 }
 
 use fault_support::engine::{disk_of, empty_disk, refusal};
+use fault_support::manifest::{MANIFEST, replace_manifest};
 use fault_support::store::{DIR, Model, STORE_ID, contents, open, open_at, open_options};
 use kvs::engine::batch::{MAX_BATCH_BYTES, MAX_KEY_LEN, MAX_VALUE_LEN, WriteBatch};
 use kvs::engine::bitcask::segment::{Sealed, SegmentMeta, SegmentState};
@@ -33,6 +35,7 @@ use kvs::vfs::memory::image::Image;
 use kvs::vfs::memory::{Record, SimDisk};
 use kvs::vfs::os::OsDisk;
 use kvs::worker::Schedule;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -62,7 +65,6 @@ fn expect_at(cursor: &mut dyn Cursor, key: u8) {
 // names is all there, so that nothing is missing but the edit. The log holds what was acknowledged: it must
 // not be taken for what a crash left over, and removed.
 fn c06_old_manifest_beside_a_newer_log(engine: &Engine) {
-    const MANIFEST: &str = "/db/MANIFEST";
     let disk = empty_disk();
     let manual =
         OpenOptions { schedule: Schedule::Manual, ..open_options(Arc::new(disk.clone()), Access::Create) };
@@ -121,14 +123,14 @@ fn c22_numbers_at_their_end() {
     let disk = empty_disk();
     drop(open(&Engine::bitcask(), Arc::new(disk.clone()), Access::Create).unwrap());
     let opened = |first_seqno, next_number| {
-        let disk = SimDisk::from_image(&disk.image(), Record::Off);
+        let mut image = disk.image();
+        replace_manifest(&mut image, STORE_ID, |live: &mut BTreeMap<u64, SegmentMeta>| {
+            live.values_mut().for_each(|meta| meta.first_seqno = first_seqno);
+        });
+        let disk = SimDisk::from_image(&image, Record::Off);
         let dir = Dir::new(Arc::new(disk.clone()), Path::new(DIR));
-        let mut live = manifest::read::<SegmentMeta>(&dir, STORE_ID).unwrap().files.live;
-        live.values_mut().for_each(|meta| meta.first_seqno = first_seqno);
-        dir.remove("MANIFEST").unwrap();
-        let mut manifest = Manifest::create(&dir, STORE_ID, live.into_iter().collect()).unwrap();
-        manifest.apply(Edit { next_number, ..Edit::default() }).unwrap();
-        manifest.close().unwrap();
+        let read = manifest::read::<SegmentMeta>(&dir, STORE_ID).unwrap();
+        Manifest::resume(&dir, read).unwrap().apply(Edit { next_number, ..Edit::default() }).unwrap();
         open(&Engine::bitcask(), Arc::new(disk), Access::Write)
     };
     let store = opened(MOST + 1, 9).unwrap();
@@ -157,16 +159,14 @@ fn c07_manifest_of_segments_that_says_what_can_not_be() {
     drop(store);
     type Change = fn(&mut SegmentMeta, &mut Sealed);
     let opened = |change: Change| {
-        let disk = SimDisk::from_image(&disk.image(), Record::Off);
-        let dir = Dir::new(Arc::new(disk.clone()), Path::new(DIR));
-        let mut live = manifest::read::<SegmentMeta>(&dir, STORE_ID).unwrap().files.live;
-        let mut second = live[&2].clone();
-        let SegmentState::Sealed(mut sealed) = second.state else { panic!("{second:?}") };
-        change(&mut second, &mut sealed);
-        live.insert(2, SegmentMeta { state: SegmentState::Sealed(sealed), ..second });
-        dir.remove("MANIFEST").unwrap();
-        Manifest::create(&dir, STORE_ID, live.into_iter().collect()).unwrap().close().unwrap();
-        open(&Engine::bitcask(), Arc::new(disk), Access::Read)
+        let mut image = disk.image();
+        replace_manifest(&mut image, STORE_ID, |live: &mut BTreeMap<u64, SegmentMeta>| {
+            let second = live.get_mut(&2).unwrap();
+            let SegmentState::Sealed(mut sealed) = second.state else { panic!("{second:?}") };
+            change(second, &mut sealed);
+            second.state = SegmentState::Sealed(sealed);
+        });
+        open(&Engine::bitcask(), disk_of(&image), Access::Read)
     };
     opened(|_, _| ()).unwrap();
     let cases: [(&str, Change, &str); 5] = [
@@ -375,14 +375,7 @@ fn a_merge_fills_its_segments() {
     let disk = empty_disk();
     let set = |store: &dyn KvsEngine, key: u8| store.set(&[key], &[7; 1100]).unwrap();
     let store = open(&Engine::bitcask(), Arc::new(disk.clone()), Access::Create).unwrap();
-    let written = || {
-        disk.image()
-            .files
-            .iter()
-            .filter(|(path, _)| path.ends_with("000001.seg"))
-            .map(|(_, b)| b.len())
-            .sum::<usize>()
-    };
+    let written = || disk.image().get("/db/000001.seg").unwrap().len();
     let lens = [1, 2].map(|key| {
         set(&*store, key);
         written()
