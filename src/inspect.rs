@@ -36,7 +36,6 @@ mod scan;
 mod segment;
 mod state;
 mod store;
-mod sums;
 mod sweep;
 mod table;
 mod tally;

@@ -38,4 +38,6 @@
 
 pub mod frame;
 pub mod reader;
+pub mod sums;
+mod window;
 pub mod writer;

@@ -1,8 +1,10 @@
 //! The bytes of a file that may be damaged, seen through a window that moves along.
 
 use crate::error::Result;
+use crate::record::sums::Source;
 use crate::vfs::Cause;
 use crate::vfs::dir::{Dir, File};
+use std::convert::Infallible;
 
 /// Bytes that are read at once when somebody walks through a file.
 const WALK: usize = 256 << 10;
@@ -116,6 +118,14 @@ impl Bytes {
     /// Blocks that the disk could not read: where, and what it said.
     pub(super) fn unreadable(&self) -> &[(u64, String)] {
         &self.unreadable
+    }
+}
+
+impl Source for Bytes {
+    type Error = Infallible;
+
+    fn checksum(&mut self, seed: u32, from: u64, to: u64) -> std::result::Result<u32, Infallible> {
+        Ok(self.checksum(seed, from, to))
     }
 }
 

@@ -4,11 +4,9 @@
 //! engine must. This goes on behind it, for those who look and those who save.
 
 use crate::inspect::bytes::Bytes;
-use crate::inspect::sums::Sums;
 use crate::record::frame::{self, Bad, CLOSE, Header, MAX_OVERHEAD, Part, Shape};
-
-/// Records up to this many bytes are checked by reading them, wherever they may be.
-const SHORT: u64 = 4 << 10;
+use crate::record::reader::SHORT;
+use crate::record::sums::Sums;
 
 /// A record whose checksum is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +102,7 @@ pub(super) struct Scan {
     /// Whether there was damage: lengths are not believed any more.
     is_damaged: bool,
     /// Made behind damage, for the first long record.
-    sums: Option<Sums>,
+    sums: Option<Sums<Bytes>>,
 }
 
 impl Scan {
@@ -156,7 +154,7 @@ impl Scan {
 
     fn search(&mut self, at: u64) -> Option<Frame> {
         // As much as a short record has, so that the window moves forward only.
-        let bytes = self.bytes.get(at, SHORT as usize + MAX_OVERHEAD);
+        let bytes = self.bytes.get(at, SHORT + MAX_OVERHEAD);
         let shape = Shape::read(bytes, self.end - at).ok()?;
         let is_likely = match shape.kind {
             CLOSE => shape.len == shape.payload,
@@ -172,12 +170,14 @@ impl Scan {
         let sum = head.first_chunk().map_or(0, |sum| u32::from_le_bytes(*sum));
         let frame = Frame { offset: at, shape, sum };
         let seed = frame::seed(self.salt, at);
-        if shape.len as u64 > SHORT && self.is_damaged && self.sums.is_none() {
-            self.sums = Some(Sums::build(&self.bytes, at));
+        if shape.len > SHORT && self.is_damaged && self.sums.is_none() {
+            let Ok(sums) =
+                Sums::build([self.bytes.elsewhere(), self.bytes.elsewhere()], at, self.bytes.len());
+            self.sums = Some(sums);
         }
-        let actual = match &mut self.sums {
-            Some(sums) if shape.len as u64 > SHORT => sums.checksum(seed, at + 4, frame.end()),
-            _ => self.bytes.checksum(seed, at + 4, frame.end()),
+        let Ok(actual) = match &mut self.sums {
+            Some(sums) if shape.len > SHORT => sums.checksum(seed, at + 4, frame.end()),
+            _ => Ok(self.bytes.checksum(seed, at + 4, frame.end())),
         };
         if actual == sum { Ok(frame) } else { Err((Bad::Checksum, Some(Like { frame, right: actual }))) }
     }

@@ -15,19 +15,27 @@
 //! with two short reads. `shift` is a product of polynomials over GF(2), modulo the CRC's own:
 //! `c * x^(8n)`, and that power is put together from the squares `x, x^2, x^4, ...`.
 
-use crate::inspect::bytes::Bytes;
+/// What has bytes to make checksums of.
+pub trait Source {
+    /// Why bytes can not be read.
+    type Error;
 
+    /// CRC-32C of the bytes from `from` up to `to`, begun with `seed`. All of them are read.
+    fn checksum(&mut self, seed: u32, from: u64, to: u64) -> Result<u32, Self::Error>;
+}
+
+/// Bytes from one mark to the next.
 const EVERY: u64 = 4 << 10;
 
 /// Checksums of a file's beginnings.
 #[derive(Debug)]
-pub(super) struct Sums {
+pub struct Sums<S> {
     /// `marks[i]` is the checksum of the bytes from `base` up to `base + i * EVERY`.
     marks: Vec<u32>,
     base: u64,
     /// For the two ends of a range.
-    near: Bytes,
-    far: Bytes,
+    near: S,
+    far: S,
     /// `squares[k]` is `x^(2^k)`.
     squares: [u32; SQUARES],
 }
@@ -38,23 +46,25 @@ const POLYNOMIAL: u32 = 0x82f6_3b78;
 /// Enough for the number of bits in any file.
 const SQUARES: usize = 64 + 3;
 
-impl Sums {
-    /// Reads the file from `base` to its end, once.
-    pub(super) fn build(bytes: &Bytes, base: u64) -> Sums {
-        let (mut near, far) = (bytes.elsewhere(), bytes.elsewhere());
-        let (mut marks, mut at) = (vec![0], base);
-        while at + EVERY <= bytes.len() {
-            marks.push(near.checksum(marks.last().copied().unwrap_or(0), at, at + EVERY));
+impl<S: Source> Sums<S> {
+    /// Reads all from `base` up to `end`, once. Two views of the same bytes: where a range begins and where it
+    /// ends may be far apart.
+    pub fn build([mut near, far]: [S; 2], base: u64, end: u64) -> Result<Sums<S>, S::Error> {
+        let (mut marks, mut sum, mut at) = (vec![0], 0, base);
+        while end.saturating_sub(at) >= EVERY {
+            sum = near.checksum(sum, at, at + EVERY)?;
+            marks.push(sum);
             at += EVERY;
         }
-        Sums { marks, base, near, far, squares: squares() }
+        Ok(Sums { marks, base, near, far, squares: squares() })
     }
 
-    /// CRC-32C of the bytes from `from`, which is not below the base, up to `to`, begun with `seed`.
-    pub(super) fn checksum(&mut self, seed: u32, from: u64, to: u64) -> u32 {
-        let before = upto(&self.marks, self.base, &mut self.near, from);
-        let whole = upto(&self.marks, self.base, &mut self.far, to);
-        self.shift(seed ^ before, to - from) ^ whole
+    /// CRC-32C of the bytes from `from`, which is not below the base, up to `to`, begun with `seed`. Reads
+    /// less than 4 KiB at either end.
+    pub fn checksum(&mut self, seed: u32, from: u64, to: u64) -> Result<u32, S::Error> {
+        let before = upto(&self.marks, self.base, &mut self.near, from)?;
+        let whole = upto(&self.marks, self.base, &mut self.far, to)?;
+        Ok(self.shift(seed ^ before, to - from) ^ whole)
     }
 
     /// What a checksum becomes when `len` zeros follow.
@@ -84,33 +94,34 @@ fn times(a: u32, mut b: u32) -> u32 {
     product
 }
 
-fn upto(marks: &[u32], base: u64, bytes: &mut Bytes, at: u64) -> u32 {
+fn upto<S: Source>(marks: &[u32], base: u64, bytes: &mut S, at: u64) -> Result<u32, S::Error> {
     let index = (((at - base) / EVERY) as usize).min(marks.len() - 1);
     bytes.checksum(marks[index], base + index as u64 * EVERY, at)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{EVERY, Sums};
-    use crate::inspect::bytes::Bytes;
-    use crate::vfs::dir::Dir;
-    use crate::vfs::memory::SimDisk;
-    use crate::vfs::{Cause, Vfs};
-    use std::path::Path;
-    use std::sync::Arc;
+    use super::{EVERY, Source, Sums};
+    use std::convert::Infallible;
+
+    impl Source for &[u8] {
+        type Error = Infallible;
+
+        fn checksum(&mut self, seed: u32, from: u64, to: u64) -> Result<u32, Infallible> {
+            Ok(crc32c::crc32c_append(seed, &self[from as usize..to as usize]))
+        }
+    }
 
     #[test]
     fn any_range_has_the_checksum_that_reading_it_gives() {
-        let disk = SimDisk::new();
         let content: Vec<u8> = (0..5 * EVERY + 77).map(|i| (i * i % 253) as u8).collect();
-        disk.create(Path::new("/f"), Cause::Log).unwrap().append(&content).unwrap();
-        let bytes = Bytes::open(&Dir::new(Arc::new(disk), Path::new("/")), "f").unwrap();
-        let mut sums = Sums::build(&bytes, 100);
+        let Ok(mut sums) = Sums::build([&content[..]; 2], 100, content.len() as u64);
         let ends = [100, 101, 4195, 4196, 4197, 9000, 20_556, 20_557];
         for from in ends {
             for to in ends.into_iter().filter(|to| *to >= from) {
                 let expected = crc32c::crc32c_append(9, &content[from as usize..to as usize]);
-                assert_eq!(sums.checksum(9, from, to), expected, "{from}..{to}");
+                let Ok(sum) = sums.checksum(9, from, to);
+                assert_eq!(sum, expected, "{from}..{to}");
             }
         }
     }
