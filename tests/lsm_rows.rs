@@ -34,6 +34,7 @@ use kvs::engine::options::{Access, OpenOptions, WriteOptions};
 use kvs::engine::range::KeyRange;
 use kvs::engine::{Cursor, KvsEngine, KvsRead, Pairs, Snapshot};
 use kvs::error::{Error, Result};
+use kvs::inspect::verify::verify;
 use kvs::survive::engine::Engine;
 use kvs::vfs::crash::budget::Budget;
 use kvs::vfs::crash::explore;
@@ -464,6 +465,8 @@ fn c07_manifest_that_says_what_can_not_be() {
         });
         let path = corrupt_file(&is_refused(&image, what));
         assert!(path.to_str().unwrap().ends_with(wanted), "{what}: {}", path.display());
+        let report = verify(disk_of(&image), Path::new(DIR)).unwrap();
+        assert!(!report.is_sound(), "{what}: {report}");
     }
     // What it says of a table's contents is believed only until that is read.
     let mut image = image.clone();

@@ -131,7 +131,7 @@ impl Verifier {
             }
             match &meta.state {
                 SegmentState::Sealed(sealed) => {
-                    if sealed.last_seqno + 1 < meta.first_seqno {
+                    if sealed.last_seqno.saturating_add(1) < meta.first_seqno {
                         self.damage(filename::MANIFEST, 0, format!("segment {number} ends before it begins"));
                     }
                     if is_newest {
