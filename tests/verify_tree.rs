@@ -270,6 +270,51 @@ fn behind_a_damaged_block_and_a_damaged_index_the_search_goes_on() {
     assert!(report.lost.iter().any(|lost| lost.path == name && lost.offset == 0), "{report}");
 }
 
+/// A hole of any size: the search that tried every length at every place behind it gave up after 64 KiB, and all that
+/// stood there was lost.
+#[test]
+fn behind_a_large_hole_and_a_damaged_index_every_block_is_found() {
+    const VALUE: usize = 1 << 10;
+    const HOLE: std::ops::Range<usize> = 100 << 10..400 << 10;
+    let mut noise = 1u64;
+    let mut noise = |len: usize| -> Vec<u8> {
+        let mut byte = || {
+            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (noise >> 56) as u8
+        };
+        (0..len).map(|_| byte()).collect()
+    };
+    let disk = SimDisk::new();
+    disk.record(Record::Off);
+    let open = OpenOptions {
+        disk: Arc::new(disk.clone()),
+        access: Access::Create,
+        schedule: Schedule::Manual,
+        store_id: Some(42),
+        ..OpenOptions::default()
+    };
+    let store = Lsm::open(Path::new("/db"), open, LsmOptions::default()).unwrap();
+    let model: Pairs = (0..600).map(|i| (key(i), noise(VALUE))).collect();
+    for (key, value) in &model {
+        store.set(key, value).unwrap();
+    }
+    store.compact().unwrap();
+    drop(store);
+    let image = disk.image();
+    let [name] = &files(&image, ".sst")[..] else { panic!("one table") };
+    for hole in [noise(HOLE.len()), vec![0; HOLE.len()], vec![1; HOLE.len()]] {
+        let disk = damaged(&image, |image| {
+            let bytes = image.edit(name);
+            bytes[HOLE].copy_from_slice(&hole);
+            *bytes.iter_mut().nth_back(20).unwrap() ^= 1;
+        });
+        let (report, found) = mend(&disk);
+        let missing = model.iter().filter(|(key, value)| found.get(*key) != Some(value)).count();
+        assert!(missing <= HOLE.len() / VALUE + 10, "{missing} lost: {report}");
+        assert_eq!(report.lost.iter().filter(|lost| lost.path == *name).count(), 1, "{report}");
+    }
+}
+
 #[test]
 fn where_nothing_can_be_saved_that_is_said() {
     let (disk, _) = store();

@@ -9,6 +9,7 @@ pub(super) mod explain;
 mod hunt;
 pub(super) mod part;
 pub(super) mod show;
+mod stretch;
 
 use crate::codec::Reader;
 use crate::engine::lsm::table::filter::Filter;

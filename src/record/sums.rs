@@ -75,6 +75,15 @@ impl<S: Source> Sums<S> {
     }
 }
 
+/// `x^0`, in the notation of a CRC: [`times`] it is what it was.
+pub const ONE: u32 = 1 << 31;
+
+/// A sum that became this one when one zero byte followed: it divided by `x^8`.
+pub fn back(sum: u32) -> u32 {
+    // The polynomial has a term `x^0`: where the sum has it too, it was added when `x^32` was taken away.
+    (0..8).fold(sum, |sum, _| (sum ^ POLYNOMIAL & 0u32.wrapping_sub(sum >> 31)) << 1 | sum >> 31)
+}
+
 fn squares() -> [u32; SQUARES] {
     let mut squares = [1 << 30; SQUARES];
     for k in 1..SQUARES {
@@ -83,8 +92,8 @@ fn squares() -> [u32; SQUARES] {
     squares
 }
 
-/// The product of two polynomials.
-fn times(a: u32, mut b: u32) -> u32 {
+/// The product of two polynomials, modulo the CRC's own.
+pub fn times(a: u32, mut b: u32) -> u32 {
     let mut product = 0;
     for bit in (0..32).rev() {
         // All ones where the coefficient is one: no branch that the processor could guess wrong.
@@ -101,7 +110,7 @@ fn upto<S: Source>(marks: &[u32], base: u64, bytes: &mut S, at: u64) -> Result<u
 
 #[cfg(test)]
 mod tests {
-    use super::{EVERY, Source, Sums};
+    use super::{EVERY, ONE, Source, Sums, back, squares, times};
     use std::convert::Infallible;
 
     impl Source for &[u8] {
@@ -123,6 +132,14 @@ mod tests {
                 let Ok(sum) = sums.checksum(9, from, to);
                 assert_eq!(sum, expected, "{from}..{to}");
             }
+        }
+    }
+    #[test]
+    fn a_step_back_undoes_a_zero_byte() {
+        let byte = squares()[3];
+        for sum in [ONE, 1, 0, 0xdead_beef, u32::MAX] {
+            assert_eq!(times(sum, ONE), sum);
+            assert_eq!((back(times(sum, byte)), times(back(sum), byte)), (sum, sum));
         }
     }
 }

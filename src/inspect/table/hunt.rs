@@ -1,23 +1,20 @@
 //! The search for the parts of a table that no index names.
 //!
 //! A part does not say how long it is. But its checksum is of all before it, so one pass from where it
-//! begins tries every length: the checksum so far is compared with the four bytes that follow.
+//! begins tries every length: the checksum so far is compared with the four bytes that follow. Behind
+//! damage it is not known either where a part begins: then the bytes are looked through once, for every
+//! beginning and every end at the same time (see [`stretch`](crate::inspect::table::stretch)).
 
 use crate::codec::Reader;
+use crate::engine::lsm::table::block::Block;
 use crate::engine::lsm::table::filter::Filter;
 use crate::engine::lsm::table::format::{FOOTER_LEN, Handle, Properties, Salt, TRAILER_LEN};
 use crate::inspect::bytes::Bytes;
-use crate::inspect::table::part::{Kind, Opened, Region, open_block};
+use crate::inspect::table::part::{Kind, Region, open_block};
+use crate::inspect::table::stretch::Stretch;
 
-/// The longest part that is searched for.
+/// The longest part that is searched for; behind damage, half of that.
 const LONGEST: u64 = 64 << 20;
-
-/// Behind damage, where no part is known to begin, each place is tried with so many bytes, or twice as
-/// many as the longest part had.
-const NEAR: u64 = 16 << 10;
-
-/// Bytes that are tried in all behind damage: some seconds.
-const PATIENCE: u64 = 1 << 30;
 
 /// A search.
 pub(super) struct Hunt<'a> {
@@ -30,31 +27,58 @@ pub(super) struct Hunt<'a> {
 impl Hunt<'_> {
     /// The regions from `from` to `to`, what is lost included.
     pub(super) fn all(&mut self, from: u64, to: u64) -> Vec<Region> {
-        let (mut found, mut patience) = (Vec::new(), PATIENCE);
-        let (mut at, mut longest) = (from, 0);
+        let (mut found, mut at, mut stretch) = (Vec::new(), from, None);
         while at < to {
             if let Some(region) = self.part(at, to.min(at + LONGEST), &found) {
-                longest = longest.max(region.end - region.at);
                 at = region.end;
                 found.push(region);
                 continue;
             }
             let lost = at;
-            at += 1;
-            let near = NEAR.max(2 * longest);
-            while at < to && patience > 0 {
-                if self.part(at, to.min(at + near), &found).is_some() {
-                    break;
-                }
-                patience = patience.saturating_sub(near.min(to - at));
-                at += 1;
-            }
-            at = if patience == 0 { to } else { at };
+            at = self.next(at + 1, to, &mut stretch, &found);
             let is_footer = at == self.bytes.len() && at - lost == FOOTER_LEN as u64;
             let kind = if is_footer { Kind::Footer } else { Kind::Lost };
             found.push(Region { kind, at: lost, end: at });
         }
         found
+    }
+
+    /// Where the next part begins, behind damage; `to`, if there is none.
+    fn next(&mut self, from: u64, to: u64, stretch: &mut Option<(u64, Stretch)>, found: &[Region]) -> u64 {
+        // Of many millions of beginnings and ends some fit by chance. Blocks have a form that noise has not; bits
+        // of a filter have none, and count where another part stands behind them.
+        let mut filters = Vec::new();
+        for at in from..to {
+            // What begins in the second half of one may end behind it.
+            let covers = |(base, stretch): &(u64, Stretch)| {
+                let len = stretch.len() as u64;
+                base + len >= to.min(at + LONGEST / 2)
+            };
+            let (base, stretch) = match stretch {
+                Some(known) if covers(known) => known,
+                _ => {
+                    let bytes = self.bytes.get(at, (to - at).min(LONGEST) as usize).to_vec();
+                    stretch.insert((at, Stretch::new(bytes)))
+                }
+            };
+            let parts = stretch.parts((at - *base) as usize, self.salt.checksum(at, &[]));
+            for bytes in parts.filter(|bytes| may_be_a_part(bytes)) {
+                match kind_of(bytes, self.salt, at, self.regions, found) {
+                    Some(Kind::Filter | Kind::Properties) => filters.push(at + bytes.len() as u64),
+                    Some(_) => return at,
+                    None => {}
+                }
+            }
+            let is_followed = |end: u64| {
+                end == to
+                    || end + FOOTER_LEN as u64 == self.bytes.len()
+                    || self.part(end, to.min(end + LONGEST), found).is_some()
+            };
+            if filters.drain(..).any(is_followed) {
+                return at;
+            }
+        }
+        to
     }
 
     /// The part that begins at `at` and ends by `to`.
@@ -72,9 +96,7 @@ impl Hunt<'_> {
                 continue;
             }
             let end = done + 4;
-            if let Ok(opened) = open_block(&bytes[..end], self.salt, at)
-                && let Some(kind) = kind_of(&opened, self.regions, found)
-            {
+            if let Some(kind) = kind_of(&bytes[..end], self.salt, at, self.regions, found) {
                 return Some(Region { kind, at, end: at + end as u64 });
             }
         }
@@ -82,9 +104,23 @@ impl Hunt<'_> {
     }
 }
 
-/// What a part is, by its content. An index names parts that were found before it, all that are its
-/// own; so nobody's values are taken for one.
-fn kind_of(opened: &Opened, before: &[Region], found: &[Region]) -> Option<Kind> {
+/// Whether bytes with a right checksum are worth a closer look: many that fit by chance are megabytes.
+fn may_be_a_part(bytes: &[u8]) -> bool {
+    let Some((body, [how, ..])) = bytes.split_last_chunk::<TRAILER_LEN>() else { return false };
+    match how {
+        0 => {
+            Block::new(body).is_some_and(|block| block.restart(0) == Some(0))
+                || Filter::decode(body).is_some()
+                || Properties::decode(body).is_some()
+        }
+        _ => true,
+    }
+}
+
+/// What the bytes at `at` are, by their content, if they are a part. An index names parts that were found before
+/// it, all that are its own; so nobody's values are taken for one.
+fn kind_of(bytes: &[u8], salt: Salt, at: u64, before: &[Region], found: &[Region]) -> Option<Kind> {
+    let opened = open_block(bytes, salt, at).ok()?;
     let mut values: Vec<Vec<u8>> = Vec::new();
     if opened.each(|_, _, entry| values.push(opened.value(entry).to_vec())).is_ok() {
         let names = |kind| values.iter().all(|value| names(value, kind, opened.at, before, found));

@@ -4,6 +4,7 @@
 
 use crate::codec::{self, Reader};
 use crate::engine::batch::{MAX_KEY_LEN, MAX_VALUE_LEN};
+use crate::engine::lsm::key;
 use crate::engine::lsm::options::Compression;
 use crate::engine::lsm::version::edit::TableMeta;
 use bincode::Options;
@@ -231,8 +232,14 @@ impl Properties {
         coding().serialize(self).expect("writing plain data to memory can not fail")
     }
 
+    /// Bytes of the longest: two keys, and more than enough for the rest.
+    const MAX_LEN: usize = 2 * (MAX_KEY_LEN + key::TRAILER_LEN) + 1024;
+
     /// Reads properties from bytes whose checksum has been found right.
     pub fn decode(bytes: &[u8]) -> Option<Properties> {
+        if bytes.len() > Self::MAX_LEN {
+            return None;
+        }
         coding().with_limit(bytes.len() as u64).deserialize(bytes).ok()
     }
 
