@@ -36,7 +36,8 @@ use kvs::vfs::memory::{Record, SimDisk};
 use kvs::worker::Schedule;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
 #[global_allocator]
 static ALLOCATOR: fault_support::alloc::Capped = fault_support::alloc::Capped;
@@ -274,37 +275,32 @@ fn k03_flip_or_cut_in_the_middle_of_the_manifest(engine: &Engine) {
     report(engine, "the manifest of a killed store, flips and cuts", &tally);
 }
 
-/// A listener, and what it heard about hints.
-fn refusals() -> (Listener, Arc<Mutex<Vec<String>>>) {
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let told = heard.clone();
-    let listener = Listener::new(move |event| {
-        if let Event::HintRefused { path, .. } = event {
-            told.lock().unwrap().push(path.file_name().unwrap().to_string_lossy().into_owned());
-        }
-    });
-    (listener, heard)
+/// The files of the hints that were refused, of all that was heard.
+fn refused(heard: &Receiver<Event>) -> Vec<String> {
+    let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+    let refused = |event| if let Event::HintRefused { path, .. } = event { Some(name(&path)) } else { None };
+    heard.try_iter().filter_map(refused).collect()
 }
 
 /// Opens the store, and expects all that it held, with just this hint refused.
 fn expect_fallback(engine: &Engine, image: &Image, model: &Model, hint: &str, what: &str) {
     for access in [Access::Read, Access::Write] {
         let disk = Arc::new(SimDisk::from_image(image, Record::Off));
-        let (listener, heard) = refusals();
+        let (listener, heard) = Listener::channel();
         let options = OpenOptions { listener, ..open_options(disk.clone(), access) };
         let store = engine.open(Path::new(DIR), options).unwrap();
         assert_eq!(contents(&*store).unwrap(), *model, "{what}");
         for key in ABSENT {
             assert_eq!(store.get(key).unwrap(), None, "{what}: {key:?}");
         }
-        assert_eq!(*heard.lock().unwrap(), [hint], "{what}");
+        assert_eq!(refused(&heard), [hint], "{what}");
         drop(store);
         if access == Access::Write {
-            let (listener, heard) = refusals();
+            let (listener, heard) = Listener::channel();
             let options = OpenOptions { listener, ..open_options(disk, access) };
             let store = engine.open(Path::new(DIR), options).unwrap();
             assert_eq!(contents(&*store).unwrap(), *model, "{what}");
-            assert!(heard.lock().unwrap().is_empty(), "{what}: closing has put a sound hint there");
+            assert!(refused(&heard).is_empty(), "{what}: closing has put a sound hint there");
         }
     }
 }
@@ -648,13 +644,7 @@ fn k10_background_merge_meets_a_bad_record() {
     drop(store);
     let mut image = sim.image();
     damage_value(&mut image, b"the only copy of this");
-    let failures = Arc::new(Mutex::new(Vec::new()));
-    let heard = failures.clone();
-    let listener = Listener::new(move |event| {
-        if let Event::BackgroundFailed { reason } = event {
-            heard.lock().unwrap().push(reason.clone());
-        }
-    });
+    let (listener, heard) = Listener::channel();
     let disk = Arc::new(SimDisk::from_image(&image, Record::Off));
     let options = OpenOptions { listener, ..open_options(disk, Access::Write) };
     let store = engine.open(Path::new(DIR), options).unwrap();
@@ -663,7 +653,8 @@ fn k10_background_merge_meets_a_bad_record() {
             store.set(&i.to_le_bytes(), &[round; 90]).unwrap();
         }
     }
-    let failures = failures.lock().unwrap();
+    let failure = |event| if let Event::BackgroundFailed { reason } = event { Some(reason) } else { None };
+    let failures: Vec<_> = heard.try_iter().filter_map(failure).collect();
     assert_eq!(failures.len(), 1, "{failures:?}");
     assert!(failures[0].contains("damaged at offset"), "{failures:?}");
     let counters = store.stats().unwrap().counters;

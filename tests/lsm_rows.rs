@@ -49,7 +49,6 @@ use kvs::worker::Schedule;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -1275,11 +1274,8 @@ fn a_small_compaction_is_finished_when_the_store_is_closed() {
         // Until the store is being closed.
         std::thread::sleep(Duration::from_millis(200));
     }));
-    let compacted = Arc::new(AtomicUsize::new(0));
-    let count = compacted.clone();
-    let listener = Listener::new(move |event| {
-        count.fetch_add(usize::from(matches!(event, Event::Compacted { .. })), Relaxed);
-    });
+    let (listener, told) = Listener::channel();
+    let compacted = || told.try_iter().filter(|event| matches!(event, Event::Compacted { .. })).count();
     let (schedule, access) = (Schedule::Threads, Access::Create);
     let options = OpenOptions { schedule, listener, ..open_options(disk.clone(), access) };
     let store = Engine::lsm().open(Path::new(DIR), options).unwrap();
@@ -1290,9 +1286,9 @@ fn a_small_compaction_is_finished_when_the_store_is_closed() {
             break;
         }
     }
-    assert_eq!(compacted.load(Relaxed), 0);
+    assert_eq!(compacted(), 0);
     drop(store);
-    assert_eq!(compacted.load(Relaxed), 1);
+    assert_eq!(compacted(), 1);
 }
 
 // Row S8. A cursor changes its direction while a key is written next to where it stands (LevelDB's

@@ -39,7 +39,7 @@ use kvs::worker::Schedule;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 on_each_engine!([
     c06_old_manifest_beside_a_newer_log,
@@ -224,16 +224,11 @@ fn a_torn_tail_is_told_to_the_byte(engine: &Engine) {
     let end = image.get(&log).unwrap().iter().rposition(|&byte| byte != 0).unwrap() as u64 + 1;
     image.edit(&log).truncate(end as usize);
     image.edit(&log).extend_from_slice(&[1; 13]);
-    let told = Arc::new(Mutex::new(None));
-    let hear = told.clone();
-    let listener = Listener::new(move |event| {
-        if let Event::TornTail { path, offset, dropped_bytes } = event {
-            *hear.lock().unwrap() = Some((path.clone(), *offset, *dropped_bytes));
-        }
-    });
+    let (listener, told) = Listener::channel();
     let options = OpenOptions { listener, ..open_options(disk_of(&image), Access::Write) };
     let store = engine.open(Path::new(DIR), options).unwrap();
-    assert_eq!(*told.lock().unwrap(), Some((log.to_path_buf(), end, 13)));
+    let torn = Event::TornTail { path: log.to_path_buf(), offset: end, dropped_bytes: 13 };
+    assert!(told.try_iter().any(|event| event == torn), "{torn:?}");
     assert_eq!(store.get(b"key").unwrap().as_deref(), Some(&b"value"[..]));
 }
 
@@ -392,24 +387,22 @@ fn a_merge_fills_its_segments() {
     drop(store);
     let disk = empty_disk();
     let engine = Engine::bitcask().unmerged().with("segment_bytes", &segment_bytes.to_string());
-    let told = Arc::new(Mutex::new((Vec::new(), 0, 0)));
-    let hear = told.clone();
-    let listener = Listener::new(move |event| {
-        if let Event::Compacted { outputs, read_bytes, written_bytes, .. } = event {
-            let mut told = hear.lock().unwrap();
-            told.0.extend(outputs.clone());
-            told.1 += read_bytes;
-            told.2 += written_bytes;
-        }
-    });
+    let (listener, told) = Listener::channel();
     let options = OpenOptions { listener, ..open_options(Arc::new(disk.clone()), Access::Create) };
     let store = engine.open(Path::new(DIR), options).unwrap();
     (0..16).for_each(|key| set(&*store, key));
     (0..16).filter(|key| key % 2 == 1).for_each(|key| set(&*store, key));
     store.compact().unwrap();
-    let (outputs, read, written) = std::mem::take(&mut *told.lock().unwrap());
+    let (mut all, mut read, mut written) = (Vec::new(), 0, 0);
+    for event in told.try_iter() {
+        if let Event::Compacted { outputs, read_bytes, written_bytes, .. } = event {
+            all.extend(outputs);
+            read += read_bytes;
+            written += written_bytes;
+        }
+    }
     let len = |n: &u64| disk.image().get(Path::new(DIR).join(filename::segment(*n))).unwrap().len();
-    let lens: Vec<_> = outputs.iter().map(len).collect();
+    let lens: Vec<_> = all.iter().map(len).collect();
     assert_eq!(written, lens.iter().sum::<usize>() as u64);
     assert!((written + 1..3 * written).contains(&read), "{read} bytes read, {written} written");
     let (last, full) = lens.split_last().unwrap();
@@ -425,16 +418,13 @@ fn what_was_loaded_is_told() {
     (0..100u8).for_each(|key| store.set(&[key], &[7; 300]).unwrap());
     drop(store);
     let loaded = |disk: &SimDisk| {
-        let told = Arc::new(Mutex::new(None));
-        let hear = told.clone();
-        let listener = Listener::new(move |event| {
-            if let Event::Loaded { from_hints, from_logs } = event {
-                *hear.lock().unwrap() = Some((*from_hints, *from_logs));
-            }
-        });
+        let (listener, told) = Listener::channel();
         let options = OpenOptions { listener, ..open_options(Arc::new(disk.clone()), Access::Read) };
         drop(engine.open(Path::new(DIR), options).unwrap());
-        told.lock().unwrap().take()
+        told.iter().find_map(|event| match event {
+            Event::Loaded { from_hints, from_logs } => Some((from_hints, from_logs)),
+            _ => None,
+        })
     };
     let image = disk.image();
     let hints: Vec<_> =

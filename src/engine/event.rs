@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 /// Something that happened. Events are told while locks may be held: a listener is quick, and does
@@ -166,6 +167,28 @@ impl Listener {
     /// Tells `hear`.
     pub fn new(hear: impl Fn(&Event) + Send + Sync + 'static) -> Listener {
         Listener(Some(Arc::new(hear)))
+    }
+
+    /// A listener, and where all that it is told can be received, in its order. What nobody receives is kept in
+    /// memory, until the receiver is dropped.
+    ///
+    /// ```
+    /// use kvs::engine::event::{Event, Listener};
+    /// use kvs::engine::lsm::{Lsm, options::LsmOptions};
+    /// use kvs::engine::{KvsEngine, options::OpenOptions};
+    ///
+    /// let dir = tempfile::tempdir()?;
+    /// let (listener, told) = Listener::channel();
+    /// let options = OpenOptions { listener, ..OpenOptions::default() };
+    /// let store = Lsm::open(dir.path(), options, LsmOptions::default())?;
+    /// store.set(b"key", b"value")?;
+    /// store.flush()?;
+    /// assert!(told.try_iter().any(|event| matches!(event, Event::Flushed { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn channel() -> (Listener, Receiver<Event>) {
+        let (tell, told) = mpsc::channel();
+        (Listener::new(move |event| _ = tell.send(event.clone())), told)
     }
 
     /// Tells what happened.

@@ -15,7 +15,6 @@ use kvs::engine::range::KeyRange;
 use kvs::engine::value::Value;
 use kvs::worker::Schedule;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
 
 on_every_engine!([
     stats_name_the_engine_and_fit_into_json,
@@ -374,13 +373,7 @@ fn compacting_a_range_leaves_files_of_other_keys_alone(store: &mut Store) {
         return;
     }
     store.close();
-    let read = Arc::new(Mutex::new(BTreeSet::new()));
-    let told = read.clone();
-    let listener = Listener::new(move |event| {
-        if let Event::Compacted { inputs, .. } = event {
-            told.lock().unwrap().extend(inputs.clone());
-        }
-    });
+    let (listener, told) = Listener::channel();
     let options = OpenOptions { listener, schedule: Schedule::Manual, ..store.options() };
     let engine = store.open_with(&store.path(), options, store.settings()).unwrap();
     // Thrice, so that there is garbage beyond the file that was begun with the last keys of others.
@@ -396,7 +389,8 @@ fn compacting_a_range_leaves_files_of_other_keys_alone(store: &mut Store) {
     let before = data_files(store);
     write_thrice("b");
     engine.compact_range(&KeyRange::prefix(b"a")).unwrap();
-    let read = std::mem::take(&mut *read.lock().unwrap());
+    let inputs = |event| if let Event::Compacted { inputs, .. } = event { inputs } else { Vec::new() };
+    let read: BTreeSet<u64> = told.try_iter().flat_map(inputs).collect();
     assert!(
         !read.is_empty() && read.is_subset(&before),
         "read {read:?}; keys of the range are in {before:?}"
@@ -410,22 +404,8 @@ fn what_is_told_of_files_adds_up(store: &mut Store) {
     }
     store.close();
     let is_bitcask = store.kind() == EngineKind::Bitcask;
-    let files = Arc::new(Mutex::new(BTreeMap::<u64, i64>::new()));
-    let told = files.clone();
-    let listener = Listener::new(move |event| {
-        let mut told = told.lock().unwrap();
-        let mut count = |numbers: &[u64], by| numbers.iter().for_each(|n| *told.entry(*n).or_default() += by);
-        match event {
-            Event::Rotated { active, .. } if is_bitcask => count(&[*active], 1),
-            Event::Flushed { table, .. } => count(&[*table], 1),
-            Event::Compacted { inputs, outputs, .. } => {
-                count(inputs, -1);
-                count(outputs, 1);
-            }
-            _ => {}
-        }
-    });
-    files.lock().unwrap().extend(data_files(store).into_iter().map(|number| (number, 1)));
+    let (listener, told) = Listener::channel();
+    let mut files: BTreeMap<_, _> = data_files(store).into_iter().map(|number| (number, 1)).collect();
     let options = OpenOptions { listener, ..store.options() };
     let engine = store.open_with(&store.path(), options, store.settings()).unwrap();
     for salt in 0..4 {
@@ -436,7 +416,19 @@ fn what_is_told_of_files_adds_up(store: &mut Store) {
     engine.flush().unwrap();
     engine.compact().unwrap();
     drop(engine);
-    let mut files = std::mem::take(&mut *files.lock().unwrap());
+    for event in told.try_iter() {
+        let mut count =
+            |numbers: &[u64], by| numbers.iter().for_each(|n| *files.entry(*n).or_default() += by);
+        match event {
+            Event::Rotated { active, .. } if is_bitcask => count(&[active], 1),
+            Event::Flushed { table, .. } => count(&[table], 1),
+            Event::Compacted { inputs, outputs, .. } => {
+                count(&inputs, -1);
+                count(&outputs, 1);
+            }
+            _ => {}
+        }
+    }
     assert!(files.values().any(|&count| count == 0), "something was compacted");
     files.retain(|_, count| *count != 0);
     let there = data_files(store).into_iter().map(|number| (number, 1)).collect();
