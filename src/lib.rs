@@ -22,6 +22,7 @@ pub mod bench;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod codec;
+pub mod dice;
 pub mod engine;
 pub mod error;
 pub mod inspect;

@@ -43,6 +43,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("worker", 20),
     ("engine/health", 20),
     ("sync", 5),
+    ("dice", 5),
     ("engine/range", 10),
     ("engine/explain", 10),
     ("engine/stats", 10),

@@ -4,7 +4,8 @@
 //! databases" (1994), with YCSB's constant 0.99. Its popular keys are scattered over the whole range, as
 //! YCSB does: else they would be neighbours, and share blocks.
 
-use crate::bench::keys::{Dice, Shuffle};
+use crate::bench::keys::Shuffle;
+use crate::dice::Dice;
 use std::fmt;
 use std::str::FromStr;
 

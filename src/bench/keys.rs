@@ -10,6 +10,7 @@
 //! never there. Fillers come from a pool that LZ4 brings to about half, as those of `db_bench` do.
 
 use crate::bench::error::{Error, Result};
+use crate::dice::{Dice, mix};
 use std::fmt;
 use std::str::FromStr;
 
@@ -21,44 +22,6 @@ const HEAD: usize = 12;
 
 /// Bytes that fillers come from.
 const POOL: usize = 1 << 20;
-
-/// SplitMix64 (Steele, Lea and Flood, 2014): small, fast, and the same everywhere.
-#[derive(Clone, Debug)]
-pub struct Dice(u64);
-
-impl Dice {
-    /// Numbers from a seed.
-    pub fn new(seed: u64) -> Dice {
-        Dice(seed)
-    }
-
-    /// The next number.
-    #[inline]
-    pub fn next_number(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix(self.0)
-    }
-
-    /// A number below `n`, all alike (but for a bias of `n / 2^64`). 0 if `n` is.
-    #[inline]
-    pub fn below(&mut self, n: u64) -> u64 {
-        ((u128::from(self.next_number()) * u128::from(n)) >> 64) as u64
-    }
-
-    /// A number from 0 up to 1, without 1.
-    #[inline]
-    pub fn part(&mut self) -> f64 {
-        (self.next_number() >> 11) as f64 / (1u64 << 53) as f64
-    }
-}
-
-/// Scatters the bits of a number, one to one.
-#[inline]
-pub fn mix(n: u64) -> u64 {
-    let n = (n ^ n >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let n = (n ^ n >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    n ^ n >> 31
-}
 
 /// Sizes in bytes: all alike, or drawn between two ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -321,7 +284,8 @@ fn pool(seed: u64, longest: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Data, Dice, Shuffle, Sizes};
+    use super::{Data, Shuffle, Sizes};
+    use crate::dice::Dice;
 
     fn data(key: &str, value: &str) -> Data {
         Data::new(key.parse().unwrap(), value.parse().unwrap(), 7).unwrap()

@@ -1,10 +1,11 @@
 //! Makes the calls of a trace again, and holds every answer against a model of what was written.
 
 use crate::bench::error::{Error, Result};
-use crate::bench::keys::{Data, mix};
+use crate::bench::keys::Data;
 use crate::bench::subject::Subject;
 use crate::bench::trace::{LOADED, Made, Trace};
 use crate::bench::workload::Call;
+use crate::dice::mix;
 use crate::engine::batch::WriteBatch;
 use crate::engine::range::Direction;
 use std::collections::BTreeMap;

@@ -142,7 +142,7 @@ fn ways_with(ways: &BTreeSet<Way>, running: &[Option<Call>; MOST_THREADS], threa
 mod tests {
     use super::Call::{Get, Put, Remove, Swap};
     use super::{Call, Register, Timed};
-    use crate::bench::keys::Dice;
+    use crate::dice::Dice;
 
     /// `thread begin..end call`, in a few words.
     fn timed((thread, begin, end, call): (usize, u64, u64, Call)) -> Timed {

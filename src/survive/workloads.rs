@@ -1,6 +1,6 @@
 //! What is done to the stores whose crashes are shown: one workload for each thing that an engine does.
 
-use crate::bench::keys::Dice;
+use crate::dice::Dice;
 use crate::engine::claim::FIRST_LOG;
 use crate::engine::kind::EngineKind;
 use crate::engine::options::Durability::{self, Always, Os};

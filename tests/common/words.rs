@@ -1,5 +1,6 @@
 //! Small words to speak to a store with, so that a test reads as what it means.
 
+use kvs::dice::Dice;
 use kvs::engine::batch::WriteBatch;
 use kvs::engine::range::KeyRange;
 use kvs::engine::{Cursor, KvsEngine, KvsRead};
@@ -129,20 +130,16 @@ pub(crate) fn every_range(keys: &[&[u8]]) -> Vec<KeyRange> {
     bounds.iter().flat_map(with).collect()
 }
 
-/// Numbers that look random and are the same in each run (SplitMix64).
-pub(crate) struct Random(u64);
+/// Numbers that look random and are the same in each run.
+pub(crate) struct Random(Dice);
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Random {
-        Random(seed)
+        Random(Dice::new(seed))
     }
 
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.next_number()
     }
 
     /// A number below `n`.

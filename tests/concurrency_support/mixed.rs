@@ -7,6 +7,7 @@
 //! nothing that was never written. The last keys are removed by every third version.
 
 use crate::{open, version};
+use kvs::dice::Dice;
 use kvs::engine::batch::WriteBatch;
 use kvs::engine::range::KeyRange;
 use kvs::engine::{Cursor, KvsEngine, KvsRead};
@@ -158,7 +159,7 @@ pub(crate) fn run(engine: &Engine, disk: Arc<dyn Vfs>, seconds: u64) {
 
 /// Writes single keys, batches, swaps and removals of its own keys.
 fn write(store: &dyn KvsEngine, history: &History, writer: u64) {
-    let mut random = Random(writer + 1);
+    let mut random = Dice::new(writer + 1);
     while !history.is_over() {
         // Few keys often and many seldom, so that files have both garbage and what is live.
         let spread = [4, 20, KEYS / WRITERS][random.below(3) as usize];
@@ -188,7 +189,7 @@ fn write(store: &dyn KvsEngine, history: &History, writer: u64) {
 }
 
 /// One key, which nobody else writes: so what was there before is known.
-fn write_one(store: &dyn KvsEngine, random: &mut Random, n: u64, version: u64) {
+fn write_one(store: &dyn KvsEngine, random: &mut Dice, n: u64, version: u64) {
     let (before, now) = (content(n, version - 1), content(n, version));
     match (random.below(3), &now) {
         (0, _) => {
@@ -202,7 +203,7 @@ fn write_one(store: &dyn KvsEngine, random: &mut Random, n: u64, version: u64) {
 
 /// Gets keys, and never sees one go back.
 fn get(store: &dyn KvsEngine, history: &History, seed: u64) {
-    let mut random = Random(100 + seed);
+    let mut random = Dice::new(100 + seed);
     let mut seen = [0; KEYS as usize];
     while !history.is_over() {
         let n = random.below(KEYS);
@@ -223,7 +224,7 @@ fn contents(read: &dyn KvsRead, range: KeyRange) -> BTreeMap<Vec<u8>, Vec<u8>> {
 /// Holds a few snapshots, the oldest for long, and finds the same in them again and again: by scans both
 /// ways and by gets.
 fn look_at_snapshots(store: &dyn KvsEngine, history: &History) {
-    let mut random = Random(200);
+    let mut random = Dice::new(200);
     let mut held = Vec::new();
     while !history.is_over() {
         let floors = history.all_acknowledged();
@@ -246,7 +247,7 @@ fn look_at_snapshots(store: &dyn KvsEngine, history: &History) {
 
 /// Scans parts of the present, from either end.
 fn scan(store: &dyn KvsEngine, history: &History) {
-    let mut random = Random(500);
+    let mut random = Dice::new(500);
     while !history.is_over() {
         let from = random.below(KEYS);
         let to = from + random.below(KEYS - from + 1);
@@ -275,7 +276,7 @@ fn scan(store: &dyn KvsEngine, history: &History) {
 
 /// Walks to and fro with one cursor after the other. What it has seen at a key it sees there again.
 fn walk(store: &dyn KvsEngine, history: &History) {
-    let mut random = Random(300);
+    let mut random = Dice::new(300);
     while !history.is_over() {
         let floors = history.all_acknowledged();
         let mut cursor = store.cursor(KeyRange::all()).unwrap();
@@ -318,7 +319,7 @@ fn look(cursor: &mut dyn Cursor, seen: &mut BTreeMap<Vec<u8>, Vec<u8>>) -> Optio
 
 /// Flushes and compacts all the time, in parts and as a whole.
 fn compact(store: &dyn KvsEngine, history: &History) {
-    let mut random = Random(400);
+    let mut random = Dice::new(400);
     while !history.is_over() {
         match random.below(4) {
             0 => store.flush().unwrap(),
@@ -330,18 +331,5 @@ fn compact(store: &dyn KvsEngine, history: &History) {
         }
         history.compactions.fetch_add(1, SeqCst);
         std::thread::sleep(Duration::from_millis(random.below(20)));
-    }
-}
-
-/// SplitMix64: small, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ z >> 31) % n
     }
 }

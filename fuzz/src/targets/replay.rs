@@ -2,6 +2,7 @@
 //! nothing, but it needs nothing, and always does the same.
 
 use super::Target;
+use kvs::dice::Dice;
 use std::path::{Path, PathBuf};
 
 /// Gives a target all that stands in `folder` under its name, its seeds, and `runs` mutations of all that.
@@ -48,19 +49,16 @@ fn guarded(target: &Target, input: &[u8], what: &str) {
     target.run(input);
 }
 
-/// Numbers that depend on nothing but a name: splitmix64.
-struct Random(u64);
+/// Numbers that depend on nothing but a name.
+struct Random(Dice);
 
 impl Random {
     fn new(name: &str) -> Random {
-        Random(name.bytes().fold(1, |sum, byte| sum * 31 + u64::from(byte)))
+        Random(Dice::new(name.bytes().fold(1, |sum, byte| sum * 31 + u64::from(byte))))
     }
 
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
+        self.0.next_number()
     }
 
     /// Below `count`; 0 if that is 0.

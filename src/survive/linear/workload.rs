@@ -12,7 +12,7 @@
 mod client;
 pub mod report;
 
-use crate::bench::keys::{Dice, mix};
+use crate::dice::{Dice, mix};
 use crate::engine::KvsEngine;
 use crate::engine::kind::EngineKind;
 use crate::engine::options::OpenOptions;

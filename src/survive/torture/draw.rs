@@ -1,6 +1,6 @@
 //! Draws histories from a seed.
 
-use crate::bench::keys::{Dice, mix};
+use crate::dice::{Dice, mix};
 use crate::engine::kind::EngineKind;
 use crate::engine::range::{Direction, KeyRange};
 use crate::survive::script::{Ack, Command, Crash, Failure, Look, Move, Settings, Step};

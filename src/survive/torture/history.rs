@@ -1,6 +1,6 @@
 //! A history: an engine, its options, and what is done to it.
 
-use crate::bench::keys::Dice;
+use crate::dice::Dice;
 use crate::engine::kind::EngineKind;
 use crate::survive::script::{Command, Settings};
 use std::fmt;

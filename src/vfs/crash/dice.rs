@@ -3,7 +3,7 @@
 use crate::vfs::crash::model::{Fate, Pending, size_only, tears};
 use crate::vfs::memory::recording::Op;
 
-/// Chance that comes from a seed (SplitMix64: small, and the same everywhere).
+/// Chance that comes from a seed. SplitMix64, as in `dice`, which the disk does not know.
 pub(super) struct Dice {
     state: u64,
     /// So many places of each kind at which a write may be torn.

@@ -5,6 +5,7 @@
 //! told, which end in an order drawn from the seed. Bytes are counted, not written: an entry has a
 //! fixed size, and nothing is compressed. The same seed gives the same numbers.
 
+use crate::dice::Dice;
 use crate::engine::lsm::compaction::Compaction;
 use crate::engine::lsm::compaction::busy::Busy;
 use crate::engine::lsm::compaction::output::{Base, Cutter};
@@ -95,7 +96,7 @@ pub struct Simulation {
     snapshot: Option<Held>,
     seqno: u64,
     next_number: u64,
-    random: u64,
+    dice: Dice,
 }
 
 impl Simulation {
@@ -115,17 +116,13 @@ impl Simulation {
             snapshot: None,
             seqno: 0,
             next_number: 1,
-            random: seed,
+            dice: Dice::new(seed),
         }
     }
 
-    /// A number below `n`, which is not 0, from the seed (SplitMix64).
+    /// A number below `n`, which is not 0, from the seed.
     pub fn random(&mut self, n: u64) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ z >> 31) % n
+        self.dice.next_number() % n
     }
 
     /// Writes a key, and whatever follows from that.

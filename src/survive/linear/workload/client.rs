@@ -1,6 +1,6 @@
 //! One thread that calls a store, and writes down when and what it was told.
 
-use crate::bench::keys::{Dice, mix};
+use crate::dice::{Dice, mix};
 use crate::engine::batch::WriteBatch;
 use crate::engine::options::WriteOptions;
 use crate::engine::range::{Direction, KeyRange};
