@@ -5,6 +5,7 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use crate::sync::thread::{self, JoinHandle};
 use std::fmt;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,13 +39,16 @@ enum State {
 
 impl Worker {
     /// Makes a worker. On a thread, the job also runs whenever `every` has passed.
+    ///
+    /// # Errors
+    /// What the system says where it has no thread to give: nothing would ever be done then, and nobody told.
     pub fn new(
         name: &str,
         schedule: Schedule,
         every: Option<Duration>,
         job: impl Fn() + Send + Sync + 'static,
         on_panic: impl Fn(String) + Send + Sync + 'static,
-    ) -> Worker {
+    ) -> io::Result<Worker> {
         let guarded = move || match catch_unwind(AssertUnwindSafe(&job)) {
             Ok(()) => true,
             Err(panic) => {
@@ -55,9 +59,9 @@ impl Worker {
         let state = match schedule {
             Schedule::Inline => State::Inline(Box::new(move || _ = guarded())),
             Schedule::Manual => State::Manual,
-            Schedule::Threads => spawn(name, every, guarded),
+            Schedule::Threads => spawn(name, every, guarded)?,
         };
-        Worker { state }
+        Ok(Worker { state })
     }
 
     /// Asks for the job to run. Never waits for it, but inline, where this *is* the job.
@@ -88,7 +92,7 @@ impl Worker {
     }
 }
 
-fn spawn(name: &str, every: Option<Duration>, job: impl Fn() -> bool + Send + 'static) -> State {
+fn spawn(name: &str, every: Option<Duration>, job: impl Fn() -> bool + Send + 'static) -> io::Result<State> {
     let (wake, woken) = sync_channel(1);
     let stopping = Arc::new(AtomicBool::new(false));
     let stop = stopping.clone();
@@ -101,8 +105,8 @@ fn spawn(name: &str, every: Option<Duration>, job: impl Fn() -> bool + Send + 's
             return;
         }
     };
-    let thread = thread::Builder::new().name(name.into()).spawn(run).ok();
-    State::Thread { wake, stopping, thread }
+    let thread = thread::Builder::new().name(name.into()).spawn(run)?;
+    Ok(State::Thread { wake, stopping, thread: Some(thread) })
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
@@ -139,7 +143,7 @@ mod tests {
             let count = Arc::new(AtomicU32::new(0));
             let counted = count.clone();
             let job = move || _ = counted.fetch_add(1, Ordering::Relaxed);
-            let worker = Worker::new("test", schedule, None, job, |_| ());
+            let worker = Worker::new("test", schedule, None, job, |_| ()).unwrap();
             worker.wake();
             worker.wake();
             assert_eq!(count.load(Ordering::Relaxed), runs);
@@ -150,7 +154,8 @@ mod tests {
     fn a_panic_is_told_and_ends_the_worker() {
         let (told, hear) = channel();
         let worker =
-            Worker::new("test", Schedule::Threads, None, || panic!("boo"), move |e| told.send(e).unwrap());
+            Worker::new("test", Schedule::Threads, None, || panic!("boo"), move |e| told.send(e).unwrap())
+                .unwrap();
         worker.wake();
         assert_eq!(hear.recv().unwrap(), "boo");
         worker.wake();

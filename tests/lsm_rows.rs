@@ -30,12 +30,13 @@ use kvs::engine::lsm::table::layout::{Region, RegionKind};
 use kvs::engine::lsm::table::store::TableStore;
 use kvs::engine::lsm::version::edit::{LiveFile, StoreMeta, TableMeta, WalMeta, WalState};
 use kvs::engine::manifest::{self, Files};
-use kvs::engine::options::{Access, OpenOptions, WriteOptions};
+use kvs::engine::options::{Access, Durability, OpenOptions, WriteOptions};
 use kvs::engine::range::KeyRange;
 use kvs::engine::{Cursor, KvsEngine, KvsRead, Pairs, Snapshot};
 use kvs::error::{Error, Result};
 use kvs::inspect::verify::verify;
 use kvs::survive::engine::Engine;
+use kvs::vfs::counting::CountingDisk;
 use kvs::vfs::crash::budget::Budget;
 use kvs::vfs::crash::explore;
 use kvs::vfs::crash::timeline::Crash;
@@ -49,7 +50,7 @@ use kvs::worker::Schedule;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, Weak, mpsc};
 use std::time::Duration;
 
 /// What the tests call tiny is what the engine calls so.
@@ -484,6 +485,96 @@ fn batch(ops: impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)>) -> WriteBatch {
         }
     }
     batch
+}
+
+// A leader who has to wait for a flush keeps the writer meanwhile. The flusher asked for the writer before it flushed,
+// for the file whose writing the system should begin: large values, eight threads, and both waited for ever.
+#[test]
+fn a_flush_needs_nothing_of_a_writer_who_waits_for_it() {
+    const WRITERS: u8 = 8;
+    let engine = Engine::lsm().with("sealed_memtables", "1").with("memtable_bytes", "4MiB");
+    for _ in 0..3 {
+        let options = OpenOptions {
+            schedule: Schedule::Threads,
+            ..open_options(Arc::new(empty_disk()), Access::Create)
+        };
+        let store = engine.open(Path::new(DIR), options).unwrap();
+        let (tell, told) = mpsc::channel();
+        for writer in 0..WRITERS {
+            let (store, tell) = (store.clone(), tell.clone());
+            std::thread::spawn(move || {
+                (0..6).for_each(|n| store.set(&[writer, n], &vec![n; 3 << 20]).unwrap());
+                tell.send(()).unwrap();
+            });
+        }
+        for _ in 0..WRITERS {
+            told.recv_timeout(Duration::from_secs(60)).expect("a writer waits for ever");
+        }
+    }
+}
+
+// A load was shown to readers only when compactions could begin again. One that began in between took what was
+// replaced for hidden, and a snapshot of the moment before the load found neither the old values nor the new.
+#[test]
+fn a_load_is_shown_before_a_compaction_can_begin() {
+    let opened = Arc::new(OnceLock::<Weak<dyn KvsEngine>>::new());
+    let (tell, told) = mpsc::channel();
+    let reads_from = opened.clone();
+    let listener = Listener::new(move |event| {
+        if let Event::LoadedSorted { .. } = event {
+            let store = reads_from.get().and_then(Weak::upgrade).unwrap();
+            tell.send(store.get(b"k").unwrap().map(|value| value.to_vec())).unwrap();
+        }
+    });
+    let options = OpenOptions { listener, ..open_options(Arc::new(empty_disk()), Access::Create) };
+    let store = Engine::lsm().open(Path::new(DIR), options).unwrap();
+    opened.set(Arc::downgrade(&store)).unwrap();
+    store.set(b"k", b"old").unwrap();
+    store.load_sorted(&mut One(Some((b"k", b"new")))).unwrap();
+    assert_eq!(told.recv().unwrap().as_deref(), Some(&b"new"[..]));
+}
+
+// Who loads keeps the writer, which who syncs behind writers needs: an interval passed with each minute of a load, and
+// what was acknowledged before it was not durable.
+#[test]
+fn what_was_acknowledged_is_durable_before_a_long_load() {
+    struct Looking(CountingDisk, u64);
+    impl Pairs for Looking {
+        fn next_pair(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+            self.1 = self.0.ledger().total.syncs;
+            Ok(None)
+        }
+    }
+    let disk = CountingDisk::new(Arc::new(empty_disk()));
+    let options = OpenOptions {
+        durability: Durability::Interval(Duration::from_secs(3600)),
+        schedule: Schedule::Threads,
+        ..open_options(Arc::new(disk.clone()), Access::Create)
+    };
+    let store = Engine::lsm().open(Path::new(DIR), options).unwrap();
+    store.set(b"k", b"v").unwrap();
+    let before = disk.ledger().total.syncs;
+    let mut pairs = Looking(disk, 0);
+    store.load_sorted(&mut pairs).unwrap();
+    assert_eq!(pairs.1, before + 1);
+}
+
+// A damaged table kept `compact` from its work, and only the first of several calls said so.
+#[test]
+fn compact_fails_for_as_long_as_damage_is_in_its_way() {
+    let (store, disk) = fresh(&Engine::lsm(), Schedule::Manual);
+    for round in 0..3 {
+        (0..60).for_each(|n| store.set(&key(n), &value(n + round, 90)).unwrap());
+        store.flush().unwrap();
+    }
+    drop(store);
+    let mut image = disk.image();
+    let table = image.files.keys().find(|path| path.extension().is_some_and(|e| e == "sst")).unwrap().clone();
+    image.flip_bit(&table, 800);
+    let store = open_manual(disk_of(&image)).unwrap();
+    for _ in 0..3 {
+        assert!(store.compact().unwrap_err().is_corruption());
+    }
 }
 
 // Row C8. The edit of a flush is durable, and its log is still there: it is not replayed once more, is not

@@ -40,6 +40,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 on_each_engine!([
     c06_old_manifest_beside_a_newer_log,
@@ -54,6 +55,7 @@ on_each_engine!([
     s10_value_larger_than_a_segment,
     s10_too_much_at_once,
     s11_an_interval_is_kept_without_a_clock,
+    s11_a_shorter_interval_is_kept_at_once,
 ]);
 
 /// The cursor stands on this key, and the value is the first that the key had.
@@ -613,15 +615,39 @@ fn s11_nothing_asks_for_the_time_of_day() {
     assert!(looked_at > 30, "{looked_at}");
 }
 
+fn syncs_of_logs(engine: &Engine, disk: &FaultDisk) -> usize {
+    let is_sync = |op: &&kvs::vfs::fault::Traced| op.call == Call::Sync && engine.is_log(&op.path);
+    disk.trace().iter().filter(is_sync).count()
+}
+
+// Row S11. A write that asked for ten milliseconds got the store's hour: whatever it said, the thread of the store was
+// to sync it. And an interval of no time at all, which the command refuses, kept that thread busy.
+fn s11_a_shorter_interval_is_kept_at_once(engine: &Engine) {
+    let disk = FaultDisk::new(Arc::new(empty_disk()));
+    let open = |interval| {
+        let base = open_options(Arc::new(disk.clone()), Access::Create);
+        let options =
+            OpenOptions { schedule: Schedule::Threads, durability: Durability::Interval(interval), ..base };
+        engine.open(Path::new(DIR), options)
+    };
+    assert!(matches!(refusal(open(Duration::ZERO)), Error::InvalidArgument(_)));
+    let store = open(Duration::from_secs(3600)).unwrap();
+    let synced = |millis| {
+        let before = syncs_of_logs(engine, &disk);
+        let batch = WriteBatch::of_one(b"k", Some(b"v")).unwrap();
+        let durability = Some(Durability::Interval(Duration::from_millis(millis)));
+        store.write(batch, &WriteOptions { durability }).unwrap();
+        syncs_of_logs(engine, &disk) - before
+    };
+    assert_eq!([synced(3_600_000), synced(10), synced(7_200_000)], [0, 1, 0]);
+}
+
 // Row S11, the one place where time counts: how long a write may wait for its sync. Where nothing can
 // wait, it does not wait; where a thread can, it is that thread that syncs, and the clock that it goes by
 // only goes forward.
 fn s11_an_interval_is_kept_without_a_clock(engine: &Engine) {
-    let syncs = |disk: &FaultDisk| {
-        let is_sync = |op: &&kvs::vfs::fault::Traced| op.call == Call::Sync && engine.is_log(&op.path);
-        disk.trace().iter().filter(is_sync).count()
-    };
-    let every = std::time::Duration::from_millis(1);
+    let syncs = |disk: &FaultDisk| syncs_of_logs(engine, disk);
+    let every = Duration::from_millis(1);
     for schedule in [Schedule::Inline, Schedule::Manual, Schedule::Threads] {
         let disk = FaultDisk::new(Arc::new(empty_disk()));
         let base = open_options(Arc::new(disk.clone()), Access::Create);

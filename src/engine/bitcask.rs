@@ -117,9 +117,9 @@ impl Bitcask {
         let health = Arc::new(Health::new(open.listener.clone()));
         let shelf = Shelf::new(dir, identity.store_id, &options, health, open.listener.clone());
         let store = Arc::new(Store::open(Arc::new(shelf), &open, Arc::new(options))?);
-        let background = Background::of(&store, &store.health, &open);
-        let merger = background.worker("merge", Store::merge_behind);
-        let syncer = background.syncer(|store| _ = store.active.sync_behind());
+        let background = Background::of(&store, &store.health, &open, path);
+        let merger = background.worker("merge", Store::merge_behind)?;
+        let syncer = background.syncer(|store| _ = store.active.sync_behind())?;
         if open.access != Access::Read {
             merger.wake();
         }
@@ -162,7 +162,7 @@ impl Store {
             health,
             shelf,
             index,
-            commit: Commit::default(),
+            commit: Commit::new(|request| request.batch.byte_len()),
             active,
             catalog,
             merger,
@@ -252,12 +252,8 @@ impl KvsEngine for Bitcask {
 impl Bitcask {
     #[inline]
     fn submit(&self, batch: WriteBatch, durability: Durability, ask: Ask) -> Result<Answer> {
-        // Without a thread to sync behind it, an interval has to be no time at all.
-        let is_durable = match durability {
-            Durability::Always => true,
-            Durability::Interval(_) => self.syncer.is_none(),
-            Durability::Os => false,
-        };
+        let behind = self.syncer.as_ref().and(self.store.durability.interval());
+        let is_durable = durability.is_at_once(behind);
         let store = &*self.store;
         let request = store.commit.submit(Request::new(batch, is_durable, ask), |group| store.apply(group));
         self.wake_merger();

@@ -45,6 +45,9 @@ impl Claim {
         engine: &str,
         make: impl FnOnce(&Dir, &Identity) -> Result<()>,
     ) -> Result<Claim> {
+        if open.durability.interval().is_some_and(|most| most.is_zero()) {
+            return Err(Error::invalid("an interval of durability is longer than nothing; or take `Always`"));
+        }
         let dir = Dir::new(open.disk.clone(), path);
         if open.access == Access::Create && Identity::load(&dir)?.is_none() {
             dir.create_all()?;

@@ -20,11 +20,16 @@ const SPINS: u32 = if cfg!(shuttle) { 2 } else { 200 };
 /// The most requests of one group, so that the first does not wait for ever longer queues.
 const MAX_GROUP: usize = 128;
 
+/// A group takes nobody else when it has so many bytes: it is in memory as a whole, twice.
+const MAX_GROUP_BYTES: usize = 64 << 20;
+
 /// The queue of writers. `R` is a request with room for its outcome; one must be able to tell by it
 /// that its leader died.
 #[derive(Debug)]
 pub struct Commit<R> {
     queue: Mutex<Queue<R>>,
+    /// How many bytes a request has.
+    weigh: fn(&R) -> usize,
 }
 
 #[derive(Debug)]
@@ -51,13 +56,12 @@ enum Turn<R> {
     Done(R),
 }
 
-impl<R> Default for Commit<R> {
-    fn default() -> Commit<R> {
-        Commit { queue: Mutex::new(Queue { led: false, waiting: Default::default() }) }
-    }
-}
-
 impl<R> Commit<R> {
+    /// Nobody waits. `weigh` says how many bytes a request has.
+    pub fn new(weigh: fn(&R) -> usize) -> Commit<R> {
+        Commit { queue: Mutex::new(Queue { led: false, waiting: Default::default() }), weigh }
+    }
+
     /// Has `request` committed, by this thread or another, and gives it back with its outcome.
     /// `lead` commits a group, in order; it never runs twice at a time.
     #[inline]
@@ -86,16 +90,19 @@ impl<R> Commit<R> {
 
     /// The new leader's group: its own request first, then those that wait.
     fn gather(&self, request: R) -> Group<'_, R> {
+        let mut bytes = (self.weigh)(&request);
+        let (mut requests, mut seats) = (vec![request], Vec::new());
         let mut queue = self.queue.lock();
-        let count = queue.waiting.len().min(MAX_GROUP - 1);
-        let seats: Vec<_> = queue.waiting.drain(..count).collect();
+        while requests.len() < MAX_GROUP && bytes < MAX_GROUP_BYTES {
+            let Some(seat) = queue.waiting.pop_front() else { break };
+            let turn = std::mem::replace(&mut *seat.turn.lock(), Turn::Taken);
+            if let Turn::Waiting(request) = turn {
+                bytes += (self.weigh)(&request);
+                requests.push(request);
+                seats.push(seat);
+            }
+        }
         drop(queue);
-        let taken =
-            seats.iter().filter_map(|seat| match std::mem::replace(&mut *seat.turn.lock(), Turn::Taken) {
-                Turn::Waiting(request) => Some(request),
-                Turn::Taken | Turn::Lead(_) | Turn::Done(_) => None,
-            });
-        let requests = std::iter::once(request).chain(taken).collect();
         Group { commit: self, requests: Requests::Many(requests), seats }
     }
 
@@ -209,13 +216,14 @@ impl<R> Seat<R> {
 
 #[cfg(test)]
 mod tests {
-    use super::Commit;
+    use super::{Commit, MAX_GROUP_BYTES};
+    use crate::sync::Mutex;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
     #[test]
     fn every_request_is_committed_once_and_serially() {
-        let commit = Commit::<(u64, Option<u64>)>::default();
+        let commit = Commit::<(u64, Option<u64>)>::new(|_| 1);
         let (busy, total) = (AtomicBool::new(false), AtomicU64::new(0));
         std::thread::scope(|scope| {
             for thread in 0..8 {
@@ -239,9 +247,29 @@ mod tests {
         assert_eq!(total.into_inner(), 8 * 2000);
     }
 
+    // 128 batches of 1 GiB were one group: in memory at once, and more than a memtable has room for.
+    #[test]
+    fn a_group_ends_where_it_is_large() {
+        let commit = Commit::<usize>::new(|_| MAX_GROUP_BYTES / 2);
+        let sizes = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            commit.submit(0, |_| {
+                for _ in 0..8 {
+                    scope.spawn(|| {
+                        commit.submit(0, |group| sizes.lock().push(group.len()));
+                    });
+                }
+                while commit.queue.lock().waiting.len() < 8 {
+                    std::thread::yield_now();
+                }
+            });
+        });
+        assert_eq!(sizes.into_inner(), [2; 4]);
+    }
+
     #[test]
     fn a_leader_that_dies_leaves_nobody_waiting() {
-        let commit = Commit::<Option<u64>>::default();
+        let commit = Commit::<Option<u64>>::new(|_| 1);
         std::thread::scope(|scope| {
             for thread in 0..8u64 {
                 let commit = &commit;

@@ -68,7 +68,7 @@ use crate::engine::lsm::load::Loader;
 use crate::engine::lsm::maker::Maker;
 use crate::engine::lsm::memtable::Memtable;
 use crate::engine::lsm::options::{LsmOptions, NAME};
-use crate::engine::lsm::pressure::Pressure;
+use crate::engine::lsm::pressure::{Pressure, Relief};
 use crate::engine::lsm::read::{Past, PinnedCursor, Reads};
 use crate::engine::lsm::recover::{Purpose, Recovered, recover};
 use crate::engine::lsm::snapshots::Snapshots;
@@ -130,8 +130,6 @@ struct Store {
     pressure: Arc<Pressure>,
     /// Set when a memtable waits for its flush, or the workers are needed otherwise.
     work_wanted: AtomicBool,
-    /// Set when the system should begin to write the log.
-    writeback_wanted: AtomicBool,
     counters: Arc<Counters>,
 }
 
@@ -148,7 +146,7 @@ impl Lsm {
         let make = |dir: &Dir, identity: &Identity| create::create(dir, identity, &order);
         let Claim { dir, identity, lock } = Claim::take(path, &open, NAME, make)?;
         let store = Arc::new(Store::open(dir, &identity, &open, options)?);
-        let workers = Workers::start(&store, &Background::of(&store, &store.health, &open));
+        let workers = Workers::start(&store, &Background::of(&store, &store.health, &open, path))?;
         if open.access != Access::Read {
             workers.flusher.wake();
         }
@@ -158,17 +156,17 @@ impl Lsm {
 
 impl Workers {
     /// Workers that flush and compact, and one that syncs where durability has an interval.
-    fn start(store: &Arc<Store>, background: &Background<'_, Store>) -> Workers {
+    fn start(store: &Arc<Store>, background: &Background<'_, Store>) -> Result<Workers> {
         let others = if background.has_threads() { store.options.compaction_jobs - 1 } else { 0 };
         // One of them looks now and then whether the store is at rest.
         let first =
-            background.worker_every("compaction", LOOK_FOR_REST, |store| store.compactor.compact_behind());
+            background.worker_every("compaction", LOOK_FOR_REST, |store| store.compactor.compact_behind())?;
         let more =
             (0..others).map(|_| background.worker("compaction", |store| store.compactor.compact_behind()));
-        let compactors = Arc::new(std::iter::once(first).chain(more).collect::<Vec<_>>());
-        let flusher = background.worker_before("flush", Store::flush_behind, compactors.clone());
-        let syncer = background.syncer(|store| _ = store.active.sync_behind());
-        Workers { flusher, syncer, _compactors: compactors }
+        let compactors = Arc::new(std::iter::once(Ok(first)).chain(more).collect::<Result<Vec<_>>>()?);
+        let flusher = background.worker_before("flush", Store::flush_behind, compactors.clone())?;
+        let syncer = background.syncer(|store| _ = store.active.sync_behind())?;
+        Ok(Workers { flusher, syncer, _compactors: compactors })
     }
 }
 
@@ -233,14 +231,13 @@ impl Store {
             health,
             maker,
             reads,
-            commit: Commit::default(),
+            commit: Commit::new(|request| request.batch.byte_len()),
             catalog,
             flusher,
             compactor,
             loader,
             pressure,
             work_wanted: AtomicBool::new(false),
-            writeback_wanted: AtomicBool::new(false),
             counters,
         })
     }
@@ -332,12 +329,8 @@ impl KvsEngine for Lsm {
 impl Lsm {
     #[inline]
     fn submit(&self, batch: WriteBatch, durability: Durability, ask: Ask) -> Result<Answer> {
-        // Without a thread to sync behind it, an interval has to be no time at all.
-        let is_durable = match durability {
-            Durability::Always => true,
-            Durability::Interval(_) => self.workers().syncer.is_none(),
-            Durability::Os => false,
-        };
+        let behind = self.workers().syncer.as_ref().and(self.store.durability.interval());
+        let is_durable = durability.is_at_once(behind);
         let store = &*self.store;
         let request = store.commit.submit(Request::new(batch, is_durable, ask), |group| store.apply(group));
         self.wake();
@@ -391,7 +384,7 @@ impl Store {
             writer.wal.sync()?;
         } else if writer.wal.is_far_ahead() {
             // The worker asks the system to begin writing: that takes milliseconds, and a lock here.
-            self.writeback_wanted.store(true, Ordering::Relaxed);
+            self.active.want_writeback(&writer.wal);
             self.work_wanted.store(true, Ordering::Relaxed);
         }
         writer.insert(group);
@@ -409,18 +402,31 @@ impl Store {
         if writer.memtable.bytes() < self.options.memtable_bytes {
             return Ok(());
         }
-        let is_full = || {
+        let wanted = || {
             let view = self.reads.views.load();
-            view.sealed.len() >= self.options.sealed_memtables || view.level0() >= self.options.level0_stop
+            if view.sealed.len() >= self.options.sealed_memtables {
+                return Some(Relief::Flush);
+            }
+            (view.level0() >= self.options.level0_stop).then_some(Relief::Compaction)
         };
-        if can_wait && is_full() {
+        if can_wait && wanted().is_some() {
+            self.sync_before_a_wait(writer)?;
             let reason = "memtables wait to be flushed, or level 0 to be compacted";
-            let waited = self.pressure.wait(&self.health, &self.maker.bin.listener, reason, is_full);
+            let waited = self.pressure.wait(&self.health, &self.maker.bin.listener, reason, wanted);
             // Who is in trouble tries again, whether or not this writer does.
             self.work_wanted.store(waited.is_err(), Ordering::Relaxed);
             waited?;
         }
         self.health.guard(self.rotate(writer))
+    }
+
+    /// Who syncs behind writers needs the writer: one who waits with it in his hands syncs first, for an
+    /// interval may pass meanwhile.
+    fn sync_before_a_wait(&self, writer: &mut Writer) -> Result<()> {
+        match self.durability.interval() {
+            Some(_) => self.health.guard(writer.wal.sync()),
+            None => Ok(()),
+        }
     }
 
     // ---- rotate ----
@@ -468,9 +474,7 @@ impl Store {
 
     /// The background's job.
     fn flush_behind(&self) {
-        if self.writeback_wanted.swap(false, Ordering::Relaxed) {
-            self.active.start_writeback();
-        }
+        self.active.start_writeback();
         self.flusher.flush_behind();
     }
 
@@ -496,12 +500,15 @@ impl Store {
         let mut writer = self.active.lock();
         let writer = writer.as_mut().ok_or(Error::ReadOnly)?;
         check_seqnos(writer.last_seqno(), 1)?;
+        self.sync_before_a_wait(writer)?;
         let (made, count) = self.loader.write(pairs, writer.next_seqno)?;
         if count == 0 {
             return Ok(0);
         }
         // What was written before is older, and must not stand above: it goes to tables first.
+        let watch = self.health.watch("a rotation");
         self.seal(writer)?;
+        drop(watch);
         self.flusher.flush_sealed()?;
         self.loader.install(writer, made)?;
         self.work_wanted.store(true, Ordering::Relaxed);

@@ -16,12 +16,33 @@ pub enum Durability {
     /// When it is on the device. Survives a power cut. Writers that come together share a sync.
     Always,
     /// When the operating system has it; the log is synced in the background when this much time has
-    /// passed. A power cut takes at most about that much.
+    /// passed. A power cut takes at most about that much. The store's interval is the one that counts: a write
+    /// that asks for a shorter one, or for any where nothing is synced in the background, is synced at once.
     Interval(Duration),
     /// When the operating system has it. Survives the death of the process; a power cut takes what
     /// the system had not written yet, from the end.
     #[default]
     Os,
+}
+
+impl Durability {
+    /// Whether a write that asks for this has to be durable before it is acknowledged, where a thread syncs
+    /// behind it whenever `behind` has passed, if one does.
+    pub(crate) fn is_at_once(self, behind: Option<Duration>) -> bool {
+        match (self, behind) {
+            (Durability::Always, _) | (Durability::Interval(_), None) => true,
+            (Durability::Interval(most), Some(behind)) => most < behind,
+            (Durability::Os, _) => false,
+        }
+    }
+
+    /// The time that a write may wait for its sync, if it may and must be synced.
+    pub(crate) fn interval(self) -> Option<Duration> {
+        match self {
+            Durability::Interval(most) => Some(most),
+            Durability::Always | Durability::Os => None,
+        }
+    }
 }
 
 impl FromStr for Durability {

@@ -47,6 +47,11 @@ pub trait Present {
 
     /// Whether `key` is there; cheaper than its value where the engine can tell.
     fn has(&self, key: &[u8]) -> Result<bool>;
+
+    /// Whether two keys are one, which is for the order of keys to say.
+    fn is_same(&self, key: &[u8], other: &[u8]) -> bool {
+        key == other
+    }
 }
 
 /// A batch to write, when to acknowledge it, and what to tell.
@@ -87,8 +92,8 @@ impl Request {
     }
 
     /// The last step of this batch for `key`.
-    pub fn last_op(&self, key: &[u8]) -> Option<Op<'_>> {
-        self.batch.iter().filter(|op| op.key() == key).last()
+    fn last_op(&self, key: &[u8], present: &impl Present) -> Option<Op<'_>> {
+        self.batch.iter().filter(|op| present.is_same(op.key(), key)).last()
     }
 
     /// Finds out what it asks for, in the requests that the same group writes before it, else in the
@@ -106,7 +111,7 @@ impl Request {
         };
         let key = op.key();
         let mut earlier = before.iter().rev().filter(|earlier| earlier.is_written);
-        let answer = match (earlier.find_map(|earlier| earlier.last_op(key)), self.ask) {
+        let answer = match (earlier.find_map(|earlier| earlier.last_op(key, present)), self.ask) {
             (Some(Op::Remove(_)), _) => Answer::Absent,
             (Some(Op::Set(_, value)), Ask::OldValue) => Answer::Old(Box::new(Value::from(value))),
             (Some(Op::Set(..)), _) => Answer::Present,
@@ -132,17 +137,34 @@ pub fn lead<W>(
     append: impl FnOnce(&mut W, &mut [Request]) -> Result<()>,
 ) {
     let _watch = health.watch("a commit");
+    let mut group = Untold { group, is_led: false };
     let result = match writer {
         // A reader has acknowledged nothing: all of that is durable.
-        None if group.iter().all(|request| request.batch.is_empty()) => {
-            group.iter_mut().for_each(|request| request.outcome = Some(Ok(Answer::Nothing)));
+        None if group.group.iter().all(|request| request.batch.is_empty()) => {
+            group.group.iter_mut().for_each(|request| request.outcome = Some(Ok(Answer::Nothing)));
             Ok(())
         }
         None => Err(Error::ReadOnly),
-        Some(writer) => health.check().and_then(|()| append(writer, group)),
+        Some(writer) => health.check().and_then(|()| append(writer, group.group)),
     };
+    group.is_led = true;
     if let Err(error) = result {
-        group.iter_mut().for_each(|request| request.outcome = Some(Err(error.clone())));
+        group.group.iter_mut().for_each(|request| request.outcome = Some(Err(error.clone())));
+    }
+}
+
+/// A group whose leader is at work. Answers are found before anything is appended: if the leader panics, they
+/// are taken back, for nobody may be told that what is nowhere was written.
+struct Untold<'g> {
+    group: &'g mut [Request],
+    is_led: bool,
+}
+
+impl Drop for Untold<'_> {
+    fn drop(&mut self) {
+        if !self.is_led {
+            self.group.iter_mut().for_each(|request| request.outcome = None);
+        }
     }
 }
 
@@ -178,8 +200,55 @@ mod tests {
         assert!(group.iter().all(told), "{group:?}");
     }
 
+    // A leader answers what its group asks before it appends. When it panicked in between, in an order of keys
+    // that a user gave, those who followed had their answers already, and took nothing for written.
+    #[test]
+    fn nobody_is_told_by_a_leader_that_panics() {
+        let mut group: Vec<_> = (0..3).map(|_| one(b"a", Some(b"1"), Ask::WasThere)).collect();
+        let health = Health::default();
+        let lead = || {
+            lead(&mut group, Some(&mut ()), &health, |(), group| {
+                for i in 0..2 {
+                    let (before, rest) = group.split_at_mut(i);
+                    rest[0].answer(before, &Past);
+                }
+                panic!("an order that panics");
+            });
+        };
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(lead)).unwrap_err();
+        for request in group {
+            assert!(request.into_outcome(&health).unwrap_err().to_string().contains("panicked"));
+        }
+    }
+
     fn one(key: &[u8], value: Option<&[u8]>, ask: Ask) -> Request {
         Request::new(WriteBatch::of_one(key, value).unwrap(), false, ask)
+    }
+
+    // Two removals of what is one key for the order of a tree, in one group: both said that it was there.
+    #[test]
+    fn keys_that_the_order_takes_for_one_are_one_within_a_group() {
+        struct AnyCase;
+        impl Present for AnyCase {
+            fn value(&self, key: &[u8]) -> Result<Option<Value>> {
+                Past.value(&key.to_ascii_lowercase())
+            }
+
+            fn has(&self, key: &[u8]) -> Result<bool> {
+                Past.has(&key.to_ascii_lowercase())
+            }
+
+            fn is_same(&self, key: &[u8], other: &[u8]) -> bool {
+                key.eq_ignore_ascii_case(other)
+            }
+        }
+        let mut group = [one(b"a", None, Ask::WasThere), one(b"A", None, Ask::WasThere)];
+        for i in 0..group.len() {
+            let (before, rest) = group.split_at_mut(i);
+            rest[0].answer(before, &AnyCase);
+        }
+        let [first, second] = group.map(|request| request.outcome.unwrap().unwrap());
+        assert_eq!((first, second), (Answer::Present, Answer::Absent));
     }
 
     #[test]

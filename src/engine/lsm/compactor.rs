@@ -13,7 +13,7 @@ use crate::engine::lsm::compaction::run::Ran;
 use crate::engine::lsm::compaction::{self, Compaction};
 use crate::engine::lsm::counters::Counters;
 use crate::engine::lsm::maker::Maker;
-use crate::engine::lsm::pressure::Pressure;
+use crate::engine::lsm::pressure::{Pressure, Relief};
 use crate::engine::lsm::read::Reads;
 use crate::engine::lsm::version::edit::LiveFile;
 use crate::engine::manifest::Edit;
@@ -55,11 +55,12 @@ impl Compactor {
                 Ok(true) => {}
                 Ok(false) => {
                     // Who waits for what can not be compacted is not left waiting.
-                    self.jobs.damage().inspect(|damage| self.pressure.trouble(damage));
+                    let damage = self.jobs.damage().filter(|_| !self.jobs.is_busy());
+                    damage.inspect(|damage| self.pressure.trouble(Relief::Compaction, damage));
                     return;
                 }
                 Err(error) => {
-                    self.pressure.trouble(&error);
+                    self.pressure.trouble(Relief::Compaction, &error);
                     self.maker.tell(Event::BackgroundFailed { reason: format!("a compaction: {error}") });
                     return;
                 }
@@ -115,7 +116,11 @@ impl Compactor {
                 continue;
             }
             if !was_busy {
-                return Ok(());
+                let version = || self.reads.views.load().version.clone();
+                return self
+                    .jobs
+                    .damage_in_the_way(self.reads.views.order(), aim(), version)
+                    .map_or(Ok(()), Err);
             }
             self.pressure.wait_for_step();
         }
@@ -133,7 +138,7 @@ impl Compactor {
         };
         drop(job);
         result?;
-        self.pressure.relieve();
+        self.pressure.relieve(Relief::Compaction);
         Ok(true)
     }
 

@@ -15,7 +15,7 @@ use crate::engine::lsm::iter::EntryCursor;
 use crate::engine::lsm::key::{seqno, split};
 use crate::engine::lsm::maker::{Made, Maker};
 use crate::engine::lsm::memtable::Memtable;
-use crate::engine::lsm::pressure::Pressure;
+use crate::engine::lsm::pressure::{Pressure, Relief};
 use crate::engine::lsm::read::Reads;
 use crate::engine::lsm::snapshots::Keep;
 use crate::engine::lsm::version::edit::LiveFile;
@@ -46,7 +46,7 @@ impl Flusher {
         if self.maker.health().check().is_ok()
             && let Err(error) = self.flush_sealed()
         {
-            self.pressure.trouble(&error);
+            self.pressure.trouble(Relief::Flush, &error);
             self.maker.tell(Event::BackgroundFailed { reason: format!("a flush: {error}") });
         }
     }
@@ -81,7 +81,7 @@ impl Flusher {
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
         self.counters.flushed_bytes.fetch_add(made.bytes(), Ordering::Relaxed);
         self.maker.tell(Event::Flushed { table: number, wal: sealed.wal, bytes: made.bytes() });
-        self.pressure.relieve();
+        self.pressure.relieve(Relief::Flush);
         Ok(())
     }
 }

@@ -79,7 +79,6 @@ impl Loader {
             self.install_at(level, &placed.collect::<Vec<_>>(), seqno)
         })?;
         writer.next_seqno = seqno + 1;
-        self.reads.snapshots.publish(seqno);
         Ok(())
     }
 
@@ -89,6 +88,9 @@ impl Loader {
         let add = tables.iter().map(file).chain([store]).collect();
         self.catalog.apply(Edit { add, ..Edit::default() })?;
         self.reads.views.change_tables(&[], &self.maker.files(tables));
+        // Before the next compaction begins: it would take what the load replaces for hidden, and a snapshot
+        // that is taken now, of the moment before, would find neither.
+        self.reads.snapshots.publish(seqno);
         let numbers = tables.iter().map(|(number, _)| *number).collect();
         let bytes = tables.iter().map(|(_, meta)| meta.len).sum();
         self.maker.tell(Event::LoadedSorted { tables: numbers, level, bytes });

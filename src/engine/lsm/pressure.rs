@@ -34,30 +34,32 @@ pub struct Pressure {
     pub delays: AtomicU64,
 }
 
+/// What makes room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relief {
+    /// Of memtables.
+    Flush,
+    /// Of level 0.
+    Compaction,
+}
+
 #[derive(Debug, Default)]
 struct State {
-    /// Steps that the background has made.
-    steps: u64,
-    /// Why it can not go on.
-    trouble: Option<Error>,
+    /// Why no flush can go on, and why no compaction can: each until one of its own kind does. A flush has no
+    /// clock, and who waits for one must know that it failed, whatever was compacted since.
+    troubles: [Option<Error>; 2],
 }
 
 impl Pressure {
     /// The background has made room, or may have.
-    pub fn relieve(&self) {
-        let mut state = self.state.lock();
-        state.steps += 1;
-        state.trouble = None;
-        drop(state);
+    pub fn relieve(&self, by: Relief) {
+        self.state.lock().troubles[by as usize] = None;
         self.changed.notify_all();
     }
 
     /// The background can not go on; it tries again when it is woken.
-    pub fn trouble(&self, error: &Error) {
-        let mut state = self.state.lock();
-        state.steps += 1;
-        state.trouble = Some(error.clone());
-        drop(state);
+    pub fn trouble(&self, of: Relief, error: &Error) {
+        self.state.lock().troubles[of as usize] = Some(error.clone());
         self.changed.notify_all();
     }
 
@@ -68,14 +70,14 @@ impl Pressure {
         thread::sleep(DELAY);
     }
 
-    /// Waits until `is_full` says no. Fails if the background is in trouble, or the store is poisoned.
+    /// Waits until nothing is wanted any more. Fails if what is wanted can not be had, or the store is poisoned.
     #[cold]
     pub fn wait(
         &self,
         health: &Health,
         listener: &Listener,
         reason: &str,
-        is_full: impl Fn() -> bool,
+        wanted: impl Fn() -> Option<Relief>,
     ) -> Result<()> {
         let begun = Instant::now();
         self.stops.fetch_add(1, Ordering::Relaxed);
@@ -85,10 +87,8 @@ impl Pressure {
             if let Err(error) = health.check() {
                 break Err(error);
             }
-            if !is_full() {
-                break Ok(());
-            }
-            if let Some(error) = &state.trouble {
+            let Some(wanted) = wanted() else { break Ok(()) };
+            if let Some(error) = &state.troubles[wanted as usize] {
                 break Err(error.clone());
             }
             self.changed.wait_for(&mut state, LOOK_AGAIN);
@@ -103,5 +103,41 @@ impl Pressure {
     pub fn wait_for_step(&self) {
         let mut state = self.state.lock();
         self.changed.wait_for(&mut state, LOOK_AGAIN);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Pressure, Relief};
+    use crate::engine::event::Listener;
+    use crate::engine::health::Health;
+    use crate::error::Error;
+
+    // A flush failed, and a compaction that ran beside it took that for mended when it succeeded. A writer who came
+    // later waited for a flush that nobody was going to try again.
+    #[test]
+    fn a_compaction_mends_no_flush() {
+        let pressure = Pressure::default();
+        let wait = |wanted| pressure.wait(&Health::default(), &Listener::default(), "", || Some(wanted));
+        pressure.trouble(Relief::Flush, &Error::invalid("no flush"));
+        pressure.relieve(Relief::Compaction);
+        assert!(wait(Relief::Flush).unwrap_err().to_string().contains("no flush"));
+        pressure.trouble(Relief::Compaction, &Error::invalid("no compaction"));
+        pressure.relieve(Relief::Flush);
+        assert!(wait(Relief::Compaction).unwrap_err().to_string().contains("no compaction"));
+    }
+
+    // One damaged table made each writer fail who had to wait for a moment, though it waited for a flush.
+    #[test]
+    fn trouble_is_told_to_who_waits_for_what_is_in_trouble() {
+        let pressure = Pressure::default();
+        pressure.trouble(Relief::Compaction, &Error::invalid("damage"));
+        let looks = std::cell::Cell::new(0);
+        let flushed_soon = || {
+            looks.set(looks.get() + 1);
+            (looks.get() < 3).then_some(Relief::Flush)
+        };
+        pressure.wait(&Health::default(), &Listener::default(), "", flushed_soon).unwrap();
+        assert_eq!(looks.get(), 3);
     }
 }

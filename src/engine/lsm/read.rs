@@ -255,6 +255,10 @@ impl Present for Reads {
     fn has(&self, key: &[u8]) -> Result<bool> {
         Ok(self.get(key)?.is_some())
     }
+
+    fn is_same(&self, key: &[u8], other: &[u8]) -> bool {
+        self.views.order().is_same(key, other)
+    }
 }
 
 /// One sorted source of a cursor.

@@ -151,10 +151,10 @@ impl<'a> Listing<'a> {
         let mut leftovers = Vec::new();
         for entry in &present {
             match filename::parse(&entry.name) {
-                Some(FileName::Table(number)) if !self.tables.iter().any(|(n, _)| *n == number) => {
+                Some(FileName::Table(number)) if !is_live(&self.tables, number) => {
                     leftovers.push(entry.name.clone());
                 }
-                Some(FileName::Wal(number)) if !self.wals.iter().any(|(n, _)| *n == number) => {
+                Some(FileName::Wal(number)) if !is_live(&self.wals, number) => {
                     self.check_leftover(store_id, number)?;
                     leftovers.push(entry.name.clone());
                 }
@@ -194,6 +194,11 @@ impl<'a> Listing<'a> {
             }
         }
     }
+}
+
+/// Whether a number is among those of files, which ascend.
+fn is_live<T>(files: &[(u64, T)], number: u64) -> bool {
+    files.binary_search_by_key(&number, |(number, _)| *number).is_ok()
 }
 
 /// Whether what an edit says of a table can be. Counts are far from where their sums would overflow.

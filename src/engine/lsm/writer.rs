@@ -9,6 +9,7 @@ use crate::engine::request::Request;
 use crate::error::{Error, Result};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard};
+use crate::vfs::dir::File;
 use std::sync::Arc;
 
 /// The writer, for the leader of a commit and for who rotates.
@@ -18,12 +19,14 @@ pub(super) struct Active {
     writer: Mutex<Option<Writer>>,
     /// The number of the newest log, for who does not want to wait for the writer.
     wal: AtomicU64,
+    /// A log that the system should begin to write.
+    writeback: Mutex<Option<File>>,
     health: Arc<Health>,
 }
 
 impl Active {
     pub(super) fn new(writer: Option<Writer>, wal: u64, health: Arc<Health>) -> Active {
-        Active { writer: Mutex::new(writer), wal: AtomicU64::new(wal), health }
+        Active { writer: Mutex::new(writer), wal: AtomicU64::new(wal), writeback: Mutex::default(), health }
     }
 
     #[inline]
@@ -63,10 +66,16 @@ impl Active {
         Ok(())
     }
 
-    /// Asks the system to begin writing what was appended.
+    /// Leaves the file of the newest log to [`Active::start_writeback`].
+    pub(super) fn want_writeback(&self, wal: &WalWriter) {
+        *self.writeback.lock() = Some(wal.file().clone());
+    }
+
+    /// Asks the system to begin writing what was appended, if a leader wanted that. Never waits for the writer:
+    /// who holds that may be waiting for the flush that comes next in this thread.
     pub(super) fn start_writeback(&self) {
-        let file = self.lock().as_ref().map(|writer| writer.wal.file().clone());
-        file.inspect(|file| file.start_writeback());
+        let wanted = self.writeback.lock().take();
+        wanted.inspect(|file| file.start_writeback());
     }
 }
 

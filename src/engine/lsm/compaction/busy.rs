@@ -22,6 +22,8 @@ use std::sync::Arc;
 pub struct Busy {
     jobs: Vec<Job>,
     numbers: HashSet<u64>,
+    /// Tables that no job may have, ever.
+    avoided: HashSet<u64>,
     next: u64,
 }
 
@@ -65,20 +67,31 @@ impl Busy {
         }
     }
 
+    /// Has no compaction touch these tables from now on.
+    pub fn avoid(&mut self, numbers: impl IntoIterator<Item = u64>) {
+        self.avoided.extend(numbers);
+    }
+
+    /// The same claims, and nothing that is avoided.
+    pub fn without_avoided(&self) -> Busy {
+        Busy { avoided: HashSet::new(), ..self.clone() }
+    }
+
     /// How many compactions run.
     pub fn jobs(&self) -> usize {
         self.jobs.len()
     }
 
-    /// Whether a running job has claimed a table.
+    /// Whether a running job has claimed a table, or it is avoided.
     #[inline]
     pub fn holds(&self, table: &TableFile) -> bool {
-        self.numbers.contains(&table.number)
+        self.numbers.contains(&table.number) || self.avoided.contains(&table.number)
     }
 
-    /// Whether a running job has claimed one of them.
+    /// Whether a running job has claimed one of them, or one is avoided.
     pub fn holds_any<'a>(&self, tables: impl IntoIterator<Item = &'a Arc<TableFile>>) -> bool {
-        !self.numbers.is_empty() && tables.into_iter().any(|table| self.holds(table))
+        let is_idle = self.numbers.is_empty() && self.avoided.is_empty();
+        !is_idle && tables.into_iter().any(|table| self.holds(table))
     }
 
     /// Whether a job takes a table out of its level and puts what is in it into a lower one.

@@ -9,7 +9,6 @@ use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::version::Version;
 use crate::error::Error;
 use crate::sync::Mutex;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What a compaction is for.
@@ -36,9 +35,8 @@ pub struct Jobs {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Tables in which a compaction met damage are avoided: left alone, for `verify` and `repair`.
     busy: Busy,
-    /// Tables in which a compaction met damage. They are left alone, for `verify` and `repair`.
-    damaged: BTreeSet<u64>,
     /// The first damage that was met.
     damage: Option<Error>,
 }
@@ -73,18 +71,30 @@ impl Jobs {
     ) -> Option<Job<'_>> {
         let mut state = self.state.lock();
         let state = &mut *state;
-        let version = version();
-        let picker = Picker { version: &version, limits: &self.limits, order, busy: &state.busy };
-        let compaction = match aim {
+        let compaction = self.choose(&version(), order, aim, &state.busy)?;
+        let id = state.busy.claim(&compaction, order);
+        Some(Job { jobs: self, id, compaction })
+    }
+
+    /// The damage, if that is why there is nothing to pick.
+    pub fn damage_in_the_way(
+        &self,
+        order: &Order,
+        aim: Aim<'_>,
+        version: impl FnOnce() -> Arc<Version>,
+    ) -> Option<Error> {
+        let state = self.state.lock();
+        let damage = state.damage.clone()?;
+        self.choose(&version(), order, aim, &state.busy.without_avoided()).map(|_| damage)
+    }
+
+    fn choose(&self, version: &Version, order: &Order, aim: Aim<'_>, busy: &Busy) -> Option<Compaction> {
+        let picker = Picker { version, limits: &self.limits, order, busy };
+        match aim {
             Aim::Shape => picker.pick(),
             Aim::Rest { settled } => picker.pick().or_else(|| picker.pick_idle(settled)),
             Aim::Part(part, settled) => picker.pick_range(&part, settled),
-        }?;
-        if compaction.tables().any(|table| state.damaged.contains(&table.number)) {
-            return None;
         }
-        let id = state.busy.claim(&compaction, order);
-        Some(Job { jobs: self, id, compaction })
     }
 
     /// Runs `install`, which puts new tables with keys in `span` into a level: the lowest from `level` up
@@ -112,7 +122,7 @@ impl Jobs {
     /// Takes note that a compaction met damage: its tables are left alone from now on.
     pub fn avoid(&self, compaction: &Compaction, damage: &Error) {
         let mut state = self.state.lock();
-        state.damaged.extend(compaction.tables().map(|table| table.number));
+        state.busy.avoid(compaction.tables().map(|table| table.number));
         state.damage.get_or_insert_with(|| damage.clone());
     }
 
@@ -235,5 +245,20 @@ mod tests {
         drop(job);
         assert!(!jobs.is_busy() && pick().is_none());
         assert!(jobs.damage().unwrap().to_string().contains("first"));
+        let in_the_way = || jobs.damage_in_the_way(&Order::Bytewise, Aim::Shape, || version.clone());
+        assert!(in_the_way().unwrap().to_string().contains("first"));
+    }
+
+    // The first choice touched damage, and then nothing at all was chosen: what is sound was not compacted either.
+    #[test]
+    fn what_is_sound_is_compacted_beside_damage() {
+        let (jobs, version) = (Jobs::new(LIMITS), Arc::new(version(FULL)));
+        let pick = || jobs.pick(&Order::Bytewise, Aim::Shape, || version.clone());
+        let first = pick().unwrap();
+        jobs.avoid(&first.compaction, &Error::corruption(Path::new("/db/000003.sst"), 7, "damage"));
+        let touched: Vec<_> = first.compaction.tables().map(|table| table.number).collect();
+        drop(first);
+        let second = pick().unwrap();
+        assert!(second.compaction.tables().all(|table| !touched.contains(&table.number)), "{second:?}");
     }
 }

@@ -105,10 +105,11 @@ impl<E: EntryCursor> Visible<E> {
         while self.entries.valid() {
             let (key, trailer) = split(self.entries.key());
             let is_passed = passing && self.order.is_same(key, &self.key);
+            // The end is looked for in entries that are too young as well: behind it may stand millions.
+            if !is_passed && !self.is_before_end(key) {
+                return Ok(());
+            }
             if !is_passed && seqno(trailer) <= self.at {
-                if !self.is_before_end(key) {
-                    return Ok(());
-                }
                 if Kind::of(trailer) == Some(Kind::Set) {
                     self.stand = Stand::On;
                     return Ok(());
@@ -149,24 +150,31 @@ impl<E: EntryCursor> Visible<E> {
     /// first now: the last one that is visible counts.
     fn find_reverse(&mut self) -> Result<()> {
         self.stand = Stand::Nowhere;
-        let mut found = false;
+        // How many entries of `self.key` were seen, and whether the last visible one is a value.
+        let (mut in_a_row, mut found) = (0, false);
         while self.entries.valid() {
             let (key, trailer) = split(self.entries.key());
-            if found && !self.order.is_same(key, &self.key) {
-                break;
+            if in_a_row > 0 && !self.order.is_same(key, &self.key) {
+                if found {
+                    break;
+                }
+                in_a_row = 0;
             }
-            if !found && !self.is_after_start(key) {
-                return Ok(());
+            if in_a_row == 0 {
+                if !self.is_after_start(key) {
+                    return Ok(());
+                }
+                self.key.clear();
+                self.key.extend_from_slice(key);
+            }
+            in_a_row += 1;
+            if in_a_row > SEEK_AFTER {
+                found = self.find_newest()?;
+                continue;
             }
             if seqno(trailer) <= self.at {
                 self.hidden += u64::from(found);
-                found = Kind::of(trailer) == Some(Kind::Set);
-                if found {
-                    self.key.clear();
-                    self.key.extend_from_slice(key);
-                    self.value.clear();
-                    self.value.extend_from_slice(self.entries.value());
-                }
+                found = self.take_pair();
             }
             self.entries.prev()?;
         }
@@ -174,6 +182,39 @@ impl<E: EntryCursor> Visible<E> {
             self.stand = Stand::Behind;
         }
         Ok(())
+    }
+
+    /// Goes straight to the newest visible entry of `self.key`, and then in front of all entries of that key. Says
+    /// whether the entry is a value.
+    #[cold]
+    fn find_newest(&mut self) -> Result<bool> {
+        self.target.clear();
+        encode(&mut self.target, &self.key, seek_trailer(self.at));
+        self.entries.seek(&self.target)?;
+        let is_of_the_key =
+            self.entries.valid() && self.order.is_same(user_key(self.entries.key()), &self.key);
+        let found = is_of_the_key && self.take_pair();
+        self.target.clear();
+        encode(&mut self.target, &self.key, BEFORE);
+        self.entries.seek(&self.target)?;
+        match self.entries.valid() {
+            true => self.entries.prev()?,
+            false => self.entries.seek_to_last()?,
+        }
+        Ok(found)
+    }
+
+    /// Keeps what the entries stand on, if it is a value.
+    fn take_pair(&mut self) -> bool {
+        let (key, trailer) = split(self.entries.key());
+        if Kind::of(trailer) != Some(Kind::Set) {
+            return false;
+        }
+        self.key.clear();
+        self.key.extend_from_slice(key);
+        self.value.clear();
+        self.value.extend_from_slice(self.entries.value());
+        true
     }
 
     /// Moves back from the entries' position, which is behind where to look; from the last entry if
@@ -381,6 +422,7 @@ mod tests {
     struct Steps {
         inner: Listed,
         next: u32,
+        prev: u32,
         seek: u32,
     }
 
@@ -404,6 +446,7 @@ mod tests {
         }
 
         fn prev(&mut self) -> Result<()> {
+            self.prev += 1;
             self.inner.prev()
         }
 
@@ -446,9 +489,42 @@ mod tests {
 
     #[test]
     fn going_back_counts_the_versions_that_are_not_shown() {
-        let mut cursor = many_versions(120);
+        let mut cursor = many_versions(110);
         cursor.seek_to_last().unwrap();
         cursor.prev().unwrap();
-        assert_eq!((cursor.key(), cursor.hidden()), (&b"a"[..], 19), "101 to 119");
+        assert_eq!((cursor.key(), cursor.hidden()), (&b"a"[..], 9), "101 to 109");
+    }
+
+    // Going back visited every version of a key, and copied the value of each: a key that was set and looked at from
+    // behind, over and over, cost the square of that.
+    #[test]
+    fn many_versions_of_a_key_are_passed_at_once_going_back() {
+        for (at, shown) in [(500, Some(b'a')), (120, Some(b'a')), (100, None)] {
+            let mut cursor = many_versions(at);
+            cursor.seek_to_last().unwrap();
+            assert_eq!(cursor.key(), b"b");
+            cursor.prev().unwrap();
+            let Steps { prev, seek, .. } = *cursor.entries();
+            assert!(prev <= SEEK_AFTER + 2 && seek == 2, "{prev} steps, {seek} seeks");
+            assert_eq!(cursor.valid().then(|| cursor.key()[0]), shown);
+            cursor.prev().unwrap();
+            assert!(!cursor.valid());
+        }
+    }
+
+    // A short range of an old moment: all that was written since stands behind its end, and was walked through.
+    #[test]
+    fn a_range_ends_where_it_ends_for_those_who_look_back_too() {
+        let entry = |key: &[u8], seqno| (internal(key, trailer(seqno, Kind::Set)), b"value".to_vec());
+        let young = (0..1000u32).map(|i| entry(&[&b"b"[..], &i.to_be_bytes()].concat(), 500));
+        let entries = std::iter::once(entry(b"a", 1)).chain(young).collect();
+        let inner = Listed { entries, ..Listed::default() };
+        let range = KeyRange::of(b"a".to_vec()..b"b".to_vec());
+        let mut cursor = Visible::new(Steps { inner, ..Steps::default() }, Order::Bytewise, 100, range);
+        cursor.seek_to_first().unwrap();
+        assert_eq!(cursor.key(), b"a");
+        cursor.next().unwrap();
+        assert!(!cursor.valid());
+        assert_eq!((cursor.entries().next, cursor.hidden()), (1, 0));
     }
 }
