@@ -48,6 +48,7 @@ on_each_engine!([
     a_torn_tail_is_told_to_the_byte,
     s07_merge_beside_a_cursor_and_a_snapshot,
     s07_merge_beside_gets_in_flight,
+    s07_snapshot_that_outlives_its_store,
     s07_merge_beside_a_writer_that_never_rests,
     compacting_what_is_compact_reads_nothing,
     a_merge_without_room_leaves_nothing_behind,
@@ -234,6 +235,68 @@ fn a_torn_tail_is_told_to_the_byte(engine: &Engine) {
     assert_eq!(store.get(b"key").unwrap().as_deref(), Some(&b"value"[..]));
 }
 
+// Row S7. A snapshot pins files that a compaction has replaced. It was let go of after its store was closed, and took
+// them away by their names: by then the directory may hold another store.
+fn s07_snapshot_that_outlives_its_store(engine: &Engine) {
+    let disk = empty_disk();
+    let store = open(engine, Arc::new(disk.clone()), Access::Create).unwrap();
+    (0..60u8).for_each(|i| store.set(&[i], &[i; 300]).unwrap());
+    store.flush().unwrap();
+    let snapshot = store.snapshot().unwrap();
+    (0..60u8).for_each(|i| store.set(&[i], &[1; 300]).unwrap());
+    store.flush().unwrap();
+    store.compact().unwrap();
+    drop(store);
+    let before = disk.image();
+    assert_eq!(snapshot.get(&[7]).unwrap().as_deref(), Some(&[7; 300][..]));
+    drop(snapshot);
+    assert!(disk.image() == before, "a file was removed from a directory that is not the store's any more");
+    // Who opens it next removes what is left over.
+    drop(open(engine, Arc::new(disk.clone()), Access::Write).unwrap());
+    let after = disk.image();
+    let is_gone = before.files.keys().any(|path| !after.files.contains_key(path));
+    // A tree's snapshot holds a moment, and no files.
+    assert_eq!(is_gone, engine.name() == "bitcask", "{:?}", after.files.keys());
+}
+
+/// Who closes a store waits for the merge that runs, and not for all that are left: that took ten seconds for 1,600
+/// segments, and would take hours for large ones.
+#[test]
+fn closing_waits_for_one_merge() {
+    let engine = Engine::bitcask();
+    let disk = empty_disk();
+    let store = open(&engine.unmerged(), Arc::new(disk.clone()), Access::Create).unwrap();
+    for round in 0..40u8 {
+        (0..20u8).for_each(|i| store.set(&[i], &[round; 300]).unwrap());
+        store.flush().unwrap();
+        (0..200u8).for_each(|i| store.set(&[round, i], &[i; 300]).unwrap());
+    }
+    drop(store);
+    let merges = Arc::new(AtomicU16::new(0));
+    let (counted, opened) = (merges.clone(), Arc::new(OnceLock::<Weak<dyn KvsEngine>>::new()));
+    let closing = opened.clone();
+    let listener = Listener::new(move |event| {
+        if let Event::Compacted { .. } = event
+            && counted.fetch_add(1, Ordering::Relaxed) == 0
+        {
+            // Until it is being closed.
+            while closing.get().is_none_or(|store| store.strong_count() > 0) {
+                std::thread::yield_now();
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    let base = open_options(Arc::new(disk.clone()), Access::Write);
+    let store =
+        engine.open(Path::new(DIR), OpenOptions { schedule: Schedule::Threads, listener, ..base }).unwrap();
+    opened.set(Arc::downgrade(&store)).unwrap();
+    while merges.load(Ordering::Relaxed) == 0 {
+        std::thread::yield_now();
+    }
+    drop(store);
+    assert_eq!(merges.load(Ordering::Relaxed), 1);
+}
+
 // Row S7. dain/leveldb#78: a compaction removed the table under an iterator. Whoever stands in a segment
 // when a merge removes it reads on; the file goes when the last one lets go of it.
 fn s07_merge_beside_a_cursor_and_a_snapshot(engine: &Engine) {
@@ -350,7 +413,10 @@ fn s07_merge_beside_a_writer_that_never_rests(engine: &Engine) {
     let files = store.stats().unwrap().files.len() + 1;
     store.compact().unwrap();
     let merges = next.load(Ordering::Relaxed);
-    assert!((1..=2 * files + 4).contains(&usize::from(merges)), "{merges} merges of {files} files");
+    // Bitcask merges none of them twice. It did, and began with the oldest each time, until it had made its number of
+    // merges: what writers had done to what it had just written was garbage too, and the newest were never reached.
+    let most = if engine.name() == "bitcask" { files } else { 2 * files + 4 };
+    assert!((1..=most).contains(&usize::from(merges)), "{merges} merges of {files} files");
     for key in 0..KEYS {
         let expected: &[u8] = if key < merges { b"new" } else { &[1; 40] };
         assert_eq!(store.get(&key.to_be_bytes()).unwrap().as_deref(), Some(expected), "{key}");

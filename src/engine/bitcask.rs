@@ -155,6 +155,7 @@ impl Store {
             catalog: catalog.clone(),
             counters: counters.clone(),
             turn: Default::default(),
+            is_stopping: AtomicBool::new(false),
         };
         Ok(Store {
             options,
@@ -288,7 +289,7 @@ impl Store {
             let (before, rest) = group.split_at_mut(i);
             let request = &mut rest[0];
             request.answer(before, &*self.index);
-            if request.is_written && self.index.keydir.is_full() {
+            if request.is_written && self.index.has_no_room_for(&request.batch) {
                 request.refuse(Error::invalid(
                     "the store has as many keys as its keydir can hold; remove some and open it again",
                 ));
@@ -411,6 +412,7 @@ impl Store {
 
 impl Drop for Bitcask {
     fn drop(&mut self) {
+        self.store.merger.is_stopping.store(true, Ordering::Relaxed);
         self.merger.stop();
         if let Some(syncer) = &mut self.syncer {
             syncer.stop();
@@ -419,5 +421,6 @@ impl Drop for Bitcask {
             // Nothing that was acknowledged depends on it: the next opening recovers.
             self.store.shelf.listener.tell(Event::BackgroundFailed { reason: format!("closing: {error}") });
         }
+        self.store.health.close();
     }
 }

@@ -43,8 +43,10 @@ impl<F: Serialize + DeserializeOwned + Clone> Catalog<F> {
         }
     }
 
-    /// Makes an edit durable. A failure poisons the store: what the disk says is unknown.
+    /// Makes an edit durable. A failure poisons the store: what the disk says is unknown. Of a poisoned one nothing
+    /// is edited: what an edit builds on may not be durable.
     pub fn apply(&self, edit: Edit<F>) -> Result<()> {
+        self.health.check()?;
         match &mut *self.manifest.lock() {
             Some(manifest) => self.health.guard(manifest.apply(edit)),
             None => Err(Error::ReadOnly),

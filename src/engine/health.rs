@@ -7,7 +7,7 @@
 
 use crate::engine::event::{Event, Listener};
 use crate::error::{Error, Result};
-use crate::sync::thread;
+use crate::sync::{Mutex, thread};
 use std::sync::{Arc, OnceLock};
 
 /// Sound until the first failure, and poisoned from then on.
@@ -15,12 +15,14 @@ use std::sync::{Arc, OnceLock};
 pub struct Health {
     cause: OnceLock<Arc<Error>>,
     listener: Listener,
+    /// Whether the directory is not the store's any more.
+    is_closed: Mutex<bool>,
 }
 
 impl Health {
     /// Sound; `listener` is told if that ends.
     pub fn new(listener: Listener) -> Health {
-        Health { cause: OnceLock::new(), listener }
+        Health { cause: OnceLock::new(), listener, is_closed: Mutex::default() }
     }
 
     /// [`Error::Poisoned`] with its cause, if there is one. One atomic load when sound.
@@ -49,6 +51,19 @@ impl Health {
             self.listener.tell(Event::Poisoned { reason: error.to_string() });
         }
         error
+    }
+
+    /// Takes note that the store is being closed: its lock is let go of next.
+    pub fn close(&self) {
+        *self.is_closed.lock() = true;
+    }
+
+    /// Runs `remove`, which takes a file of the store away; nothing, where that may not be. After a failure the
+    /// manifest on the disk may still name the file. When the store is closed (a snapshot may live longer) the
+    /// directory may hold another one, with a file of that name. The next opening removes what was left.
+    pub fn while_owner<T>(&self, remove: impl FnOnce() -> T) -> Option<T> {
+        let is_closed = self.is_closed.lock();
+        (!*is_closed && self.check().is_ok()).then(remove)
     }
 
     /// Passes success on; poisons on failure.

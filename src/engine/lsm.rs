@@ -563,5 +563,6 @@ impl Drop for Lsm {
             // Nothing that was acknowledged depends on it: the next opening recovers.
             self.store.maker.tell(Event::BackgroundFailed { reason: format!("closing: {error}") });
         }
+        self.store.health.close();
     }
 }

@@ -16,7 +16,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Zeros are written ahead in pieces of this many bytes.
 const ZEROS: usize = 256 << 10;
@@ -110,12 +110,38 @@ struct OsFile {
     /// Bytes that the file has, reserved zeros included.
     reserved: AtomicU64,
     map: OnceLock<Mmap>,
+    syncs: Syncs,
+}
+
+/// The syncs of one file, one at a time. The system tells of a failed write once for each open file, and the next sync
+/// succeeds: of two threads that sync, one would take for durable what is not. Here all syncs fail after the first
+/// that does.
+#[derive(Debug, Default)]
+struct Syncs {
+    failed: Mutex<Option<i32>>,
+}
+
+impl Syncs {
+    fn run(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        // Whoever panicked has changed nothing.
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        match *failed {
+            Some(code) => Err(io::Error::from_raw_os_error(code)),
+            None => sync().inspect_err(|error| *failed = Some(error.raw_os_error().unwrap_or(libc::EIO))),
+        }
+    }
 }
 
 impl OsFile {
     fn share(file: File) -> io::Result<Arc<dyn DiskFile>> {
         let len = file.metadata()?.len();
-        Ok(Arc::new(OsFile { file, len: len.into(), reserved: len.into(), map: OnceLock::new() }))
+        Ok(Arc::new(OsFile {
+            file,
+            len: len.into(),
+            reserved: len.into(),
+            map: OnceLock::new(),
+            syncs: Syncs::default(),
+        }))
     }
 }
 
@@ -131,7 +157,7 @@ impl DiskFile for OsFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+        self.syncs.run(|| self.file.sync_data())
     }
 
     fn reserve(&self, bytes: u64) -> io::Result<()> {
@@ -214,6 +240,20 @@ mod tests {
     use super::OsDisk;
     use crate::vfs::{Cause, LockMode, Vfs, read_exact_at};
     use std::io::ErrorKind;
+
+    // Two threads synced one file, the device failed, and the system told the one of it. The other took its writes for
+    // durable.
+    #[test]
+    fn a_file_whose_sync_failed_is_never_synced_again() {
+        let syncs = super::Syncs::default();
+        syncs.run(|| Ok(())).unwrap();
+        for _ in 0..2 {
+            let error = syncs.run(|| Err(std::io::Error::from_raw_os_error(libc::EIO))).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EIO));
+            let error = syncs.run(|| Ok(())).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EIO), "it would say that all is well");
+        }
+    }
 
     #[test]
     fn a_file_that_grows_is_seen_through_its_map() {

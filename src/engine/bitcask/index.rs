@@ -194,6 +194,15 @@ impl Index {
     }
 }
 
+impl Index {
+    /// Whether the keydir is full, and a batch has a key that is not in it. Removals and new values are taken: they
+    /// are what helps.
+    pub fn has_no_room_for(&self, batch: &WriteBatch) -> bool {
+        let is_new = |op: Op<'_>| matches!(op, Op::Set(key, _) if self.keydir.get(key).is_none());
+        self.keydir.is_full() && batch.iter().any(is_new)
+    }
+}
+
 impl Present for Index {
     fn value(&self, key: &[u8]) -> Result<Option<Value>> {
         self.get(key)

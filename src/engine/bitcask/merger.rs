@@ -16,6 +16,7 @@ use crate::engine::catalog::Catalog;
 use crate::engine::event::Event;
 use crate::engine::range::KeyRange;
 use crate::error::Result;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, MutexGuard};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub(super) struct Merger {
     pub(super) catalog: Arc<Catalog<SegmentMeta>>,
     pub(super) counters: Arc<Counters>,
     pub(super) turn: Mutex<Turn>,
+    /// Set when the store is being closed.
+    pub(super) is_stopping: AtomicBool,
 }
 
 /// Held by the one merge at a time. Locked before the writer, where both are.
@@ -53,10 +56,12 @@ impl Merger {
         }
     }
 
-    /// Merges while there is something worth it, and the store is sound.
+    /// Merges while there is something worth it, and the store is sound and not being closed: who closes waits for
+    /// one merge, and not for all that are left.
     pub(super) fn merge_all(&self) -> Result<()> {
         while self.shelf.health.check().is_ok()
-            && self.merge_once(Aim::Ratio, u64::MAX, &Choice::All)?.is_some()
+            && !self.is_stopping.load(Ordering::Relaxed)
+            && self.merge_once(Aim::Ratio, u64::MAX, &Choice::all())?.is_some()
         {}
         Ok(())
     }
@@ -65,17 +70,13 @@ impl Merger {
     /// write after `upto`.
     pub(super) fn compact(&self, range: &KeyRange, upto: u64) -> Result<()> {
         let mut choice = match range.is_all() {
-            true => Choice::All,
+            true => Choice::all(),
             false => Choice::of(&self.shelf, &self.index, range, upto, &mut self.turn.lock().damaged)?,
         };
-        // What writers do meanwhile makes new garbage, in old segments too; this call is about what
-        // there was.
-        let mut jobs_left = 2 * self.index.view.load().segments().len() + 4;
-        while jobs_left > 0
-            && let Some(outputs) = self.merge_once(Aim::All, upto, &choice)?
-        {
-            choice.add(&outputs);
-            jobs_left -= 1;
+        // What writers do meanwhile makes new garbage, in what was just written too; this call is about what
+        // there was. So it looks at no segment twice, and ends.
+        while let Some(outputs) = self.merge_once(Aim::All, upto, &choice)? {
+            choice.leave(outputs);
         }
         Ok(())
     }

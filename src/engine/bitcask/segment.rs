@@ -450,17 +450,21 @@ impl Segment {
 
 impl Drop for Segment {
     fn drop(&mut self) {
-        // After a failure, what the manifest on the disk says is unknown: it may still name this.
-        if !self.condemned.load(Ordering::Acquire) || self.shelf.health.check().is_err() {
+        if !self.condemned.load(Ordering::Acquire) {
             return;
         }
-        let name = filename::segment(self.number);
-        let path = self.shelf.dir.join(&name);
-        self.shelf.listener.tell(match self.shelf.dir.remove(&name) {
+        let (shelf, name) = (&self.shelf, filename::segment(self.number));
+        let remove = || {
+            let removed = shelf.dir.remove(&name);
+            // There may be none.
+            let _ = shelf.dir.remove(&filename::hint(self.number));
+            removed
+        };
+        let Some(removed) = shelf.health.while_owner(remove) else { return };
+        let path = shelf.dir.join(&name);
+        shelf.listener.tell(match removed {
             Ok(()) => Event::Removed { path },
             Err(error) => Event::NotRemoved { path, reason: error.to_string() },
         });
-        // There may be none.
-        let _ = self.shelf.dir.remove(&filename::hint(self.number));
     }
 }

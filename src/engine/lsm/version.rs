@@ -133,13 +133,11 @@ impl Drop for Kept {
 }
 
 impl Bin {
-    /// Removes a file that no edit names, unless the store is poisoned.
+    /// Removes a file that no edit names, if it is still for this store to do.
     pub fn remove(&self, name: &str) {
-        if self.health.check().is_err() {
-            return;
-        }
+        let Some(removed) = self.health.while_owner(|| self.dir.remove(name)) else { return };
         let path = self.dir.join(name);
-        self.listener.tell(match self.dir.remove(name) {
+        self.listener.tell(match removed {
             Ok(()) => Event::Removed { path },
             // Harmless: the next opening tries again.
             Err(error) => Event::NotRemoved { path, reason: error.to_string() },

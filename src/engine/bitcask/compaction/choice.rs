@@ -15,15 +15,20 @@ use crate::vfs::Cause;
 use std::collections::BTreeSet;
 
 /// The segments that a compaction may touch.
-#[derive(Debug)]
-pub enum Choice {
-    /// All of them.
-    All,
-    /// Those of these numbers.
-    Of(BTreeSet<u64>),
+#[derive(Debug, Default)]
+pub struct Choice {
+    /// `None`: all of them.
+    among: Option<BTreeSet<u64>>,
+    /// But for these.
+    left: BTreeSet<u64>,
 }
 
 impl Choice {
+    /// All segments.
+    pub fn all() -> Choice {
+        Choice::default()
+    }
+
     /// The segments that hold garbage of keys in `range`, of those that hold no write after `upto` and
     /// are not in `damaged`, where a segment is put in which this meets damage.
     pub fn of(
@@ -49,22 +54,17 @@ impl Choice {
                 chosen.insert(segment.number);
             }
         }
-        Ok(Choice::Of(chosen))
+        Ok(Choice { among: Some(chosen), ..Choice::default() })
     }
 
     /// Whether the segment of this number is chosen.
     pub fn has(&self, number: u64) -> bool {
-        match self {
-            Choice::All => true,
-            Choice::Of(numbers) => numbers.contains(&number),
-        }
+        self.among.as_ref().is_none_or(|among| among.contains(&number)) && !self.left.contains(&number)
     }
 
-    /// Chooses these too: what a merge of chosen segments has written may be worth another.
-    pub fn add(&mut self, more: &[u64]) {
-        if let Choice::Of(numbers) = self {
-            numbers.extend(more);
-        }
+    /// Leaves these alone: what was just written.
+    pub fn leave(&mut self, written: Vec<u64>) {
+        self.left.extend(written);
     }
 }
 
