@@ -137,20 +137,21 @@ pub fn lead<W>(
     append: impl FnOnce(&mut W, &mut [Request]) -> Result<()>,
 ) {
     let _watch = health.watch("a commit");
-    let mut group = Untold { group, is_led: false };
+    let mut untold = Untold { group, is_led: false };
+    let group = &mut *untold.group;
     let result = match writer {
         // A reader has acknowledged nothing: all of that is durable.
-        None if group.group.iter().all(|request| request.batch.is_empty()) => {
-            group.group.iter_mut().for_each(|request| request.outcome = Some(Ok(Answer::Nothing)));
+        None if group.iter().all(|request| request.batch.is_empty()) => {
+            group.iter_mut().for_each(|request| request.outcome = Some(Ok(Answer::Nothing)));
             Ok(())
         }
         None => Err(Error::ReadOnly),
-        Some(writer) => health.check().and_then(|()| append(writer, group.group)),
+        Some(writer) => health.check().and_then(|()| append(writer, group)),
     };
-    group.is_led = true;
     if let Err(error) = result {
-        group.group.iter_mut().for_each(|request| request.outcome = Some(Err(error.clone())));
+        group.iter_mut().for_each(|request| request.outcome = Some(Err(error.clone())));
     }
+    untold.is_led = true;
 }
 
 /// A group whose leader is at work. Answers are found before anything is appended: if the leader panics, they

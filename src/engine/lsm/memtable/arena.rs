@@ -173,7 +173,8 @@ fn map(bytes: usize) -> (MmapRaw, *mut u8) {
     (map, start)
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::{Arena, SLOT, SLOTS};
 
