@@ -559,6 +559,27 @@ fn what_was_acknowledged_is_durable_before_a_long_load() {
     assert_eq!(pairs.1, before + 1);
 }
 
+#[test]
+fn hundreds_of_tables_in_level_0_are_compacted_in_steps() {
+    let (store, _disk) = fresh(&Engine::lsm(), Schedule::Manual);
+    let mut model = Model::new();
+    for n in 0..300 {
+        for key in [key(n % 7), key(1000 + n)] {
+            store.set(&key, &value(n, 20)).unwrap();
+            model.insert(key, value(n, 20));
+        }
+        if n % 5 == 4 {
+            store.remove(&key(n % 7)).unwrap();
+            model.remove(&key(n % 7));
+        }
+        store.flush().unwrap();
+    }
+    let in_level0 = || store.stats().unwrap().files.iter().filter(|file| file.level == Some(0)).count();
+    assert_eq!(in_level0(), 300);
+    store.compact().unwrap();
+    assert_eq!((in_level0(), contents(&*store).unwrap()), (0, model));
+}
+
 // A damaged table kept `compact` from its work, and only the first of several calls said so.
 #[test]
 fn compact_fails_for_as_long_as_damage_is_in_its_way() {

@@ -25,6 +25,10 @@ use std::sync::Arc;
 /// More source tables are taken along for free up to so many tables' worth of input.
 const MAX_INPUT: u64 = 25;
 
+/// Tables of level 0 that go down in one compaction at most: each is open for as long as it takes. Level 0 can have
+/// many more, for `flush` waits for nothing.
+const LEVEL0_AT_ONCE: usize = 64;
+
 /// What a pick looks at.
 #[derive(Clone, Copy, Debug)]
 pub struct Picker<'a> {
@@ -184,7 +188,11 @@ impl<'a> Picker<'a> {
 
     /// The tables of a level that overlap a span, and those below that overlap them.
     fn gather(&self, level: u8, output_level: u8, span: Span<'_>) -> Option<Inputs> {
-        let inputs = self.closure(level, span);
+        let mut inputs = self.closure(level, span);
+        if level == 0 {
+            // The oldest of them: all that is older and shares keys with one of these is among them.
+            inputs.drain(..inputs.len().saturating_sub(LEVEL0_AT_ONCE));
+        }
         let span = Span::of_all(&inputs, self.order)?;
         let below = self.closure(output_level, span);
         Some((inputs, below))

@@ -69,6 +69,18 @@ fn claimed(compactions: &[&Compaction]) -> Busy {
     busy
 }
 
+// All tables of level 0 were opened at once, however many: with a thousand and more, from a program that flushes
+// often, no compaction found descriptors enough, and none ever ran again.
+#[test]
+fn the_oldest_of_many_tables_of_level_0_go_down_first() {
+    let drawn: Vec<Drawn<'_>> = (1..=1000).map(|number| (0, number, "a-z", 10, 0)).collect();
+    let compaction = pick(&version(&drawn), &Busy::default()).unwrap();
+    assert_eq!(numbers(&compaction), ((1..=64).collect(), Vec::new()));
+    // Only two of them share keys: none is kept from going by the others.
+    let apart = [(0, 1, "a-b", 10, 0), (0, 2, "c-d", 10, 0), (0, 3, "a-b", 10, 0)];
+    assert_eq!(numbers(&pick(&version(&apart), &Busy::default()).unwrap()).0, [1, 3]);
+}
+
 #[test]
 fn sizes_are_reckoned_from_the_bottom() {
     let at = |tables: &[Drawn<'_>]| targets(&version(tables), &LIMITS, &Busy::default());
