@@ -235,6 +235,33 @@ fn a_torn_tail_is_told_to_the_byte(engine: &Engine) {
     assert_eq!(store.get(b"key").unwrap().as_deref(), Some(&b"value"[..]));
 }
 
+/// What a snapshot sees and the present does not is looked at page by page: all of a range at once kept writers
+/// waiting for as long as that took, for each seek.
+#[test]
+fn a_snapshot_of_thousands_of_removed_keys_is_walked_in_pages() {
+    const KEYS: u16 = 3000;
+    let store = open(&Engine::bitcask(), Arc::new(empty_disk()), Access::Create).unwrap();
+    (0..KEYS).for_each(|n| store.set(&n.to_be_bytes(), &[n as u8; 3]).unwrap());
+    let snapshot = store.snapshot().unwrap();
+    let model = contents(&snapshot).unwrap();
+    for n in (0..KEYS).filter(|n| n % 1000 > 3) {
+        assert!(store.remove(&n.to_be_bytes()).unwrap());
+    }
+    (0..KEYS).for_each(|n| store.set(&[&n.to_be_bytes()[..], b"new"].concat(), b"").unwrap());
+    assert_eq!(contents(&snapshot).unwrap(), model);
+    let reverse = snapshot.scan(KeyRange::all().reverse()).unwrap().map(|pair| pair.unwrap().0.to_vec());
+    assert!(reverse.eq(model.keys().rev().cloned()));
+    let mut cursor = snapshot.cursor(KeyRange::all()).unwrap();
+    for n in (0..KEYS - 1).step_by(97) {
+        cursor.seek(&n.to_be_bytes()).unwrap();
+        assert_eq!(cursor.key(), n.to_be_bytes());
+        cursor.next().unwrap();
+        assert_eq!(cursor.key(), (n + 1).to_be_bytes());
+        cursor.prev().unwrap();
+        assert_eq!(cursor.key(), n.to_be_bytes());
+    }
+}
+
 // Row S7. A snapshot pins files that a compaction has replaced. It was let go of after its store was closed, and took
 // them away by their names: by then the directory may hold another store.
 fn s07_snapshot_that_outlives_its_store(engine: &Engine) {

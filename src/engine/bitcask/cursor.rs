@@ -4,7 +4,7 @@
 //! wins. Each value is then a read at some place of some segment: this is what Bitcask pays for its
 //! cheap writes, and what the LSM tree does not.
 
-use crate::engine::bitcask::history::Was;
+use crate::engine::bitcask::history::{Looked, Was};
 use crate::engine::bitcask::index::Index;
 use crate::engine::bitcask::keydir::page::Page;
 use crate::engine::bitcask::keydir::place::Place;
@@ -121,16 +121,16 @@ impl Row {
         self.items.push(Item { key_end: self.keys.len() as u32, place, was });
     }
 
-    /// Merges a page of the keydir with what the history says of the same keys.
-    fn merge(page: &Page, mut notes: Vec<(Vec<u8>, Option<Was>)>, direction: Direction) -> Row {
+    /// Merges a page of the keydir with what the history says of the same keys, as far as that was looked at.
+    fn merge(page: &Page, looked: Looked, direction: Direction) -> Row {
         let mut row = Row { direction, ..Row::default() };
-        if direction == Direction::Reverse {
-            notes.reverse();
-        }
         let is_before = |a: &[u8], b: &[u8]| if direction == Direction::Forward { a < b } else { a > b };
-        let mut notes = notes.into_iter().peekable();
+        let mut notes = looked.differing.into_iter().peekable();
         for index in 0..page.len() {
             let key = page.key(index);
+            if looked.cut_at.as_ref().is_some_and(|last| is_before(last, key)) {
+                break;
+            }
             while let Some((noted, was)) = notes.next_if(|(noted, _)| is_before(noted, key)) {
                 row.push_noted(&noted, was);
             }
@@ -168,9 +168,10 @@ impl<'a> BitcaskCursor<'a> {
             let page = past.index.keydir.page(&part, self.page_len);
             let last = (!page.is_last && !page.is_empty()).then(|| page.key(page.len() - 1).to_vec());
             let covered = covered(part.clone(), last.clone());
-            let notes = past.index.history.look_in(past.moment, &covered);
-            self.row = Row::merge(&page, notes, part.direction);
-            self.row.covers_to = last;
+            let looked = past.index.history.look_in(past.moment, &covered, self.page_len);
+            let covers_to = looked.cut_at.clone().or(last);
+            self.row = Row::merge(&page, looked, part.direction);
+            self.row.covers_to = covers_to;
             self.page_len = (2 * self.page_len).min(LARGEST_PAGE);
             // All keys of the page may be younger than the moment: then the next page.
             match (&self.row.covers_to, self.row.items.is_empty()) {

@@ -15,7 +15,7 @@
 
 use crate::engine::bitcask::keydir::place::Place;
 use crate::engine::bitcask::segment::Segment;
-use crate::engine::range::KeyRange;
+use crate::engine::range::{Direction, KeyRange};
 use crate::sync::{Mutex, MutexGuard, RwLock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -136,19 +136,40 @@ impl History {
         notes.by_key.get(key).map_or(Seen::Present, |of_key| seen(of_key, moment))
     }
 
-    /// What the snapshot of `moment` sees of the keys in `range`, but for those where the keydir is
-    /// right; in the order of the keys.
-    pub fn look_in(&self, moment: u64, range: &KeyRange) -> Vec<(Vec<u8>, Option<Was>)> {
+    /// What the snapshot of `moment` sees of the first keys in `range`, in its direction, but for those where the
+    /// keydir is right. Looks at `limit` keys at most, for writers wait meanwhile; if there are more, also says which
+    /// was the last.
+    pub fn look_in(&self, moment: u64, range: &KeyRange, limit: usize) -> Looked {
         let notes = self.notes.read();
-        let Some(bounds) = range.bounds().filter(|_| !notes.by_key.is_empty()) else { return Vec::new() };
-        let in_range = notes.by_key.range::<[u8], _>(bounds);
-        let differs = in_range.filter_map(|(key, of_key)| match seen(of_key, moment) {
-            Seen::Present => None,
-            Seen::Absent => Some((key.clone(), None)),
-            Seen::At(was) => Some((key.clone(), Some(was))),
-        });
-        differs.collect()
+        let mut looked = Looked::default();
+        let Some(bounds) = range.bounds().filter(|_| !notes.by_key.is_empty()) else { return looked };
+        let mut in_range = notes.by_key.range::<[u8], _>(bounds);
+        let mut next = || match range.direction {
+            Direction::Forward => in_range.next(),
+            Direction::Reverse => in_range.next_back(),
+        };
+        let mut last = None;
+        for _ in 0..limit {
+            let Some((key, of_key)) = next() else { return looked };
+            match seen(of_key, moment) {
+                Seen::Present => {}
+                Seen::Absent => looked.differing.push((key.clone(), None)),
+                Seen::At(was) => looked.differing.push((key.clone(), Some(was))),
+            }
+            last = Some(key);
+        }
+        looked.cut_at = last.filter(|_| next().is_some()).cloned();
+        looked
     }
+}
+
+/// What a snapshot sees of some keys.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// The keys for which the keydir is not right: where each was, if it was there.
+    pub differing: Vec<(Vec<u8>, Option<Was>)>,
+    /// The last key that was looked at; `None` if that was all of the range.
+    pub cut_at: Option<Vec<u8>>,
 }
 
 /// The first write behind the moment tells what the key was before it.
