@@ -385,7 +385,8 @@ fn list(session: &mut Session, engines: &[Engine]) -> Result<Outcome, Failure> {
 }
 
 fn put(out: &mut impl Write, summary: &Summary, color: bool) -> io::Result<()> {
-    writeln!(out, "{}, seed {}", summary.engine, summary.seed)?;
+    let rounds = if summary.rounds > 1 { format!(", {} rounds", summary.rounds) } else { String::new() };
+    writeln!(out, "{}, seed {}{rounds}", summary.engine, summary.seed)?;
     if !summary.forgotten.is_empty() {
         writeln!(out, "left out: {}, {} times", summary.forgotten.join(", "), summary.left_out)?;
     }
