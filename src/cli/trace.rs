@@ -20,7 +20,7 @@ use std::sync::Arc;
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   kvs trace record calls.trace import data.tsv
-  kvs trace record calls.trace shell < script
+  kvs trace record more.trace shell < script
   kvs trace show calls.trace
   kvs -e lsm trace replay calls.trace
   kvs compare --trace calls.trace
