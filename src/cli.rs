@@ -38,6 +38,7 @@ mod progress;
 mod range;
 mod rm;
 mod scan;
+mod script;
 mod session;
 mod set;
 mod shell;

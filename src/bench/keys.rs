@@ -38,6 +38,12 @@ impl Sizes {
         Sizes { least: bytes, most: bytes }
     }
 
+    /// The sizes so far, if there were any, and this one.
+    pub fn with(sizes: Option<Sizes>, bytes: usize) -> Sizes {
+        let Sizes { least, most } = sizes.unwrap_or(Sizes::fixed(bytes));
+        Sizes { least: least.min(bytes), most: most.max(bytes) }
+    }
+
     /// The size that goes with a scattered number.
     #[inline]
     fn at(self, scattered: u64) -> usize {

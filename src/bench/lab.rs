@@ -10,7 +10,7 @@ use crate::bench::runner::run::Pace;
 use crate::bench::runner::{self, Outcome};
 use crate::bench::subject::{Configuration, Measured, Subject};
 use crate::bench::theory;
-use crate::bench::workload::Workload;
+use crate::bench::workload::{Work, Workload};
 use crate::engine::options::OpenOptions;
 use crate::vfs::counting::Ledger;
 use crate::vfs::memory::SimDisk;
@@ -123,6 +123,11 @@ fn report(
     // Keys have their mean size: exactly so if they are all alike.
     let key_bytes = (expected.live_keys() as f64 * data.key_sizes().mean()) as u64;
     let user_bytes = key_bytes + expected.live_value_bytes() + traced_bytes;
+    // A trace has keys and sizes of its own.
+    let (planned_keys, key, value) = match &workload.work {
+        Work::Load(trace) | Work::Replay(trace) => trace.pairs(),
+        _ => (plan.keys, plan.key, plan.value),
+    };
     let parts = stats.memory.iter().map(|part| (part.name.to_string(), part.value)).collect();
     Ok(Report {
         conditions: Conditions {
@@ -130,9 +135,9 @@ fn report(
             engine,
             durability: if workload.is_durable { "always".into() } else { durability },
             workload: workload.name.clone(),
-            keys: plan.keys,
-            key_bytes: plan.key.to_string(),
-            value_bytes: plan.value.to_string(),
+            keys: planned_keys,
+            key_bytes: key.to_string(),
+            value_bytes: value.to_string(),
             threads: plan.threads,
             seed: plan.seed,
             is_stepped: plan.is_stepped,

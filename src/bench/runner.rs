@@ -22,6 +22,7 @@ use crate::bench::workload::{Mix, Work, Workload};
 use parking_lot::Mutex;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 /// Samples of a run in steps.
@@ -37,7 +38,7 @@ pub struct Outcome {
     pub calls: u64,
     /// Pairs that they wrote, read or removed.
     pub pairs: u64,
-    /// How long it took.
+    /// How long it took: from the first call of a thread to the end of the last thread's last.
     pub took: Duration,
     /// Seconds of the processor.
     pub cpu_seconds: f64,
@@ -84,12 +85,11 @@ pub fn run(
     };
     let clocks: Vec<Clock> = (0..pace.threads + 1).map(|_| Clock::default()).collect();
     let mut gauge = Gauge::new(&run, &clocks);
-    let began = Instant::now();
-    match pace.every {
+    let took = match pace.every {
         None => in_steps(&run, &mut gauge, watch),
         Some(every) => on_threads(&run, &clocks, every, &mut gauge, watch),
-    }
-    let took = began.elapsed();
+    };
+    let cpu_seconds = gauge.spent.cpu_seconds();
     if let Some(failure) = run.failure.lock().take() {
         return Err(failure);
     }
@@ -98,50 +98,77 @@ pub fn run(
         calls: run.calls.load(Ordering::Relaxed),
         pairs: run.pairs.load(Ordering::Relaxed),
         took,
-        cpu_seconds: gauge.spent.cpu_seconds(),
+        cpu_seconds,
         latencies: gauge.latencies,
         peak_resident_bytes: gauge.peak,
         samples: gauge.samples,
     })
 }
 
+/// When a thread made its calls, from the beginning of the run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    from: Duration,
+    to: Duration,
+}
+
+impl Span {
+    /// The shortest that holds both.
+    fn with(self, other: Span) -> Span {
+        Span { from: self.from.min(other.from), to: self.to.max(other.to) }
+    }
+}
+
+/// Says how long the threads took. They tell their own ends: whoever waits for them sees it only when he
+/// looks, and a short run is shorter than that.
 fn on_threads(
     run: &Run<'_>,
     clocks: &[Clock],
     every: Duration,
     gauge: &mut Gauge<'_>,
     watch: &mut Watch<'_>,
-) {
+) -> Duration {
     let began = Instant::now();
+    let mut whole: Option<Span> = None;
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..run.pace.threads)
-            .map(|index| scope.spawn(move || work(run, index, &clocks[index], began)))
-            .collect();
-        let beside = run.beside().map(|mix| {
+        let (tell, ends) = channel();
+        for (index, clock) in clocks.iter().enumerate().take(run.pace.threads) {
+            let tell = tell.clone();
+            // It fails if nobody waits any more, and then nobody wants to know.
+            scope.spawn(move || tell.send(work(run, index, clock, began)).unwrap_or_default());
+        }
+        // All ends are told, or their threads are gone, when nobody is left who could tell.
+        drop(tell);
+        if let Some(mix) = run.beside() {
             let clock = &clocks[run.pace.threads];
-            scope.spawn(move || work_beside(run, mix, clock))
-        });
-        let tick = every.min(Duration::from_millis(5));
+            scope.spawn(move || work_beside(run, mix, clock));
+        }
         let mut next = every;
-        while !workers.iter().all(|worker| worker.is_finished()) {
-            std::thread::sleep(tick);
-            if began.elapsed() < next {
-                continue;
-            }
-            next = began.elapsed() + every;
-            let sample = gauge.take(began.elapsed());
-            match sample.map(&mut *watch) {
-                Ok(ControlFlow::Continue(())) => {}
-                Ok(ControlFlow::Break(())) => run.fail(Error::Interrupted),
-                Err(error) => run.fail(error),
+        loop {
+            match ends.recv_timeout(next.saturating_sub(began.elapsed())) {
+                Ok(span) => whole = Some(whole.map_or(span, |whole| whole.with(span))),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    look(run, began.elapsed(), gauge, watch);
+                    next = began.elapsed() + every;
+                }
             }
         }
         run.is_over.store(true, Ordering::Relaxed);
-        drop(beside);
     });
+    whole.map_or(Duration::ZERO, |whole| whole.to - whole.from)
 }
 
-fn in_steps(run: &Run<'_>, gauge: &mut Gauge<'_>, watch: &mut Watch<'_>) {
+/// Takes a sample and shows it; what goes wrong with that ends the run.
+fn look(run: &Run<'_>, now: Duration, gauge: &mut Gauge<'_>, watch: &mut Watch<'_>) {
+    match gauge.take(now).map(watch) {
+        Ok(ControlFlow::Continue(())) => {}
+        Ok(ControlFlow::Break(())) => run.fail(Error::Interrupted),
+        Err(error) => run.fail(error),
+    }
+}
+
+fn in_steps(run: &Run<'_>, gauge: &mut Gauge<'_>, watch: &mut Watch<'_>) -> Duration {
     let (total, clock) = (run.total(), Clock::default());
     let mut caller = Caller::new(run, 0, None);
     let mut other = run.beside().map(|mix| Caller::beside(run, mix));
@@ -155,19 +182,27 @@ fn in_steps(run: &Run<'_>, gauge: &mut Gauge<'_>, watch: &mut Watch<'_>) {
             _ => Ok(ControlFlow::Continue(())),
         });
         match looked {
-            Ok(ControlFlow::Continue(())) => {}
-            Ok(ControlFlow::Break(())) => return run.fail(Error::Interrupted),
-            Err(error) => return run.fail(error),
+            Ok(ControlFlow::Continue(())) => continue,
+            Ok(ControlFlow::Break(())) => run.fail(Error::Interrupted),
+            Err(error) => run.fail(error),
         }
+        break;
     }
+    Duration::ZERO
 }
 
 /// After so many calls of its own a thread looks whether its time is over.
 const LOOK_EVERY: u64 = 16;
 
-/// What one thread does: each so-many-th call.
-fn work(run: &Run<'_>, index: usize, clock: &Clock, began: Instant) {
+/// What one thread does, and when: each so-many-th call.
+fn work(run: &Run<'_>, index: usize, clock: &Clock, began: Instant) -> Span {
     let mut caller = Caller::new(run, index, Some(began));
+    let from = began.elapsed();
+    make_all(run, index, &mut caller, clock, began);
+    Span { from, to: began.elapsed() }
+}
+
+fn make_all(run: &Run<'_>, index: usize, caller: &mut Caller<'_>, clock: &Clock, began: Instant) {
     let (total, threads) = (run.total(), run.pace.threads as u64);
     let (mut call, mut made) = (index as u64, 0u64);
     while call < total && !run.is_over.load(Ordering::Relaxed) {
@@ -189,5 +224,18 @@ fn work_beside(run: &Run<'_>, mix: &Mix, clock: &Clock) {
         if let Err(error) = caller.draw(clock) {
             return run.fail(error);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Span;
+    use std::time::Duration;
+
+    #[test]
+    fn a_run_lasts_from_the_first_call_to_the_last() {
+        let span = |from, to| Span { from: Duration::from_nanos(from), to: Duration::from_nanos(to) };
+        assert_eq!(span(20, 90).with(span(10, 50)), span(10, 90));
+        assert_eq!(span(10, 20).with(span(30, 40)), span(10, 40));
     }
 }

@@ -17,6 +17,7 @@
 //! recorded can be read.
 
 use crate::bench::error::{Error, Result};
+use crate::bench::keys::Sizes;
 use crate::codec::{Reader, put_bytes, put_varint};
 use crate::engine::range::Direction;
 use crate::record::frame::{Header, Part};
@@ -25,6 +26,7 @@ use crate::record::writer::LogWriter;
 use crate::vfs::dir::Dir;
 use crate::vfs::os::OsDisk;
 use crate::vfs::{Cause, Vfs};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -201,6 +203,24 @@ impl Trace {
         };
         let state = self.state.iter().map(|(_, size)| *size);
         state.chain(self.calls.iter().map(of)).max().unwrap_or(0)
+    }
+
+    /// How many keys are set, at the beginning or later, and the sizes of the keys and the values. Looks at all
+    /// calls.
+    pub fn pairs(&self) -> (u64, Sizes, Sizes) {
+        let later = self.calls.iter().flat_map(|made| match made {
+            Made::Write(ops, _) => ops.iter().filter_map(|(key, size)| Some((key, (*size)?))).collect(),
+            Made::Swap(key, Some(size)) => vec![(key, *size)],
+            _ => Vec::new(),
+        });
+        let (mut keys, mut key_sizes, mut value_sizes) = (HashSet::new(), None, None);
+        for (key, size) in self.state.iter().map(|(key, size)| (key, *size)).chain(later) {
+            key_sizes = Some(Sizes::with(key_sizes, key.len()));
+            value_sizes = Some(Sizes::with(value_sizes, size as usize));
+            keys.insert(key);
+        }
+        let none = Sizes::fixed(0);
+        (keys.len() as u64, key_sizes.unwrap_or(none), value_sizes.unwrap_or(none))
     }
 
     /// How many calls of each kind there are.

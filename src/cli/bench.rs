@@ -6,7 +6,7 @@ use crate::bench::subject::Configuration;
 use crate::bench::trace::TraceWriter;
 use crate::bench::workload::Workload;
 use crate::cli::failure::{Failure, Outcome};
-use crate::cli::lab::{Live, Runs, USUAL, failure, scratch, short};
+use crate::cli::lab::{Live, Room, Runs, USUAL, failure, short};
 use crate::cli::session::Session;
 use crate::cli::table::{self, Side};
 use clap::Args;
@@ -25,9 +25,9 @@ use std::sync::Arc;
   kvs bench --mix read=90,update=10 --distribution zipfian
   kvs -e lsm bench fillrandom overwrite --stepped    the same bytes on every machine
 
-Stores are made in a directory of their own below the one of -p, and are removed. Every answer is held
-against what was written: a store that answers wrongly has no figures. A workload that needs keys gets
-a fillrandom in front.")]
+Stores are made in a directory of their own below the one of -p, or beside it if a store is there, and are
+removed; with --stepped, in memory. Every answer is held against what was written: a store that answers
+wrongly has no figures. A workload that needs keys gets a fillrandom in front.")]
 pub(crate) struct Bench {
     #[command(flatten)]
     runs: Runs,
@@ -54,8 +54,8 @@ impl Bench {
         let engine = session.place.wanted_engine();
         let settings = session.place.settings().to_vec();
         let configuration = Configuration { engine, settings, durability: session.place.durability() };
-        let dir = scratch(session)?;
-        let mut bench = EngineBench::new(configuration, dir.path());
+        let room = Room::of(session, &plan)?;
+        let mut bench = EngineBench::new(configuration, room.path());
         let sink = self.record.as_deref().map(TraceWriter::create).transpose().map_err(failure)?;
         let sink = sink.map(|writer| Arc::new(Mutex::new(writer)));
         if let Some(sink) = &sink {
@@ -173,11 +173,9 @@ fn put(out: &mut impl Write, at: usize, report: &Report, color: bool) -> io::Res
     if at == 0 {
         writeln!(
             out,
-            "{}: {} keys of {} bytes, values of {}, {} thread{}, durability {}, seed {}{}",
+            "{}: {}, {} thread{}, durability {}, seed {}{}",
             conditions.configuration,
-            conditions.keys,
-            conditions.key_bytes,
-            conditions.value_bytes,
+            pairs(conditions),
             conditions.threads,
             if conditions.threads == 1 { "" } else { "s" },
             conditions.durability,
@@ -199,6 +197,12 @@ fn put(out: &mut impl Write, at: usize, report: &Report, color: bool) -> io::Res
         }
     }
     Ok(())
+}
+
+/// How many keys there are, and the sizes.
+pub(crate) fn pairs(conditions: &Conditions) -> String {
+    let Conditions { keys, key_bytes, value_bytes, .. } = conditions;
+    format!("{keys} key{} of {key_bytes} bytes, values of {value_bytes}", if *keys == 1 { "" } else { "s" })
 }
 
 fn headline(report: &Report) -> String {

@@ -6,9 +6,9 @@ use crate::bench::page;
 use crate::bench::plan::Plan;
 use crate::bench::report::Report;
 use crate::bench::subject::Configuration;
-use crate::cli::bench::put_csv;
+use crate::cli::bench::{pairs, put_csv};
 use crate::cli::failure::{Failure, Outcome};
-use crate::cli::lab::{Live, Runs, USUAL, configuration, failure, scratch, short};
+use crate::cli::lab::{Live, Room, Runs, USUAL, configuration, failure, short};
 use crate::cli::session::Session;
 use crate::cli::stream;
 use crate::cli::table::{self, Side};
@@ -118,13 +118,12 @@ pub(crate) fn run(
     configurations: &[Configuration],
     rounds: usize,
 ) -> Result<Vec<Vec<Vec<Report>>>, Failure> {
-    let dir = scratch(session)?;
+    let room = Room::of(session, plan)?;
     let mut live = Live::new(&session.voice, "compare");
     let runs = interleave(configurations.len(), rounds, |at, round| {
         live.what = format!("{}, round {} of {rounds}, ", configurations[at].name(), round + 1);
-        let own = tempfile::tempdir_in(dir.path());
-        let dir = own.map_err(|error| crate::error::Error::io("create", dir.path(), error))?;
-        let mut bench = EngineBench::new(configurations[at].clone(), dir.path());
+        let own = room.inner()?;
+        let mut bench = EngineBench::new(configurations[at].clone(), own.path());
         lab::run(&mut bench, plan, &mut |workload, sample| live.see(workload, sample))
     });
     runs.map_err(failure)
@@ -141,12 +140,11 @@ fn put(out: &mut impl Write, plan: &Plan, comparison: &Comparison, color: bool) 
         writeln!(out, "{name}  {configuration}")?;
     }
     let rounds = comparison.runs.first().map_or(0, Vec::len);
+    let first = comparison.runs.iter().flatten().flatten().next();
     writeln!(
         out,
-        "{} keys of {} bytes, values of {}, threads: {}, seed {}, rounds: {rounds}{}\n",
-        plan.keys,
-        plan.key,
-        plan.value,
+        "{}, threads: {}, seed {}, rounds: {rounds}{}\n",
+        first.map_or(String::new(), |report| pairs(&report.conditions)),
         plan.threads,
         plan.seed,
         if plan.is_stepped { ", in steps" } else { "" }

@@ -4,6 +4,7 @@ use crate::cli::failure::{Failure, Outcome};
 use crate::cli::interrupt;
 use crate::cli::lab::short;
 use crate::cli::progress::Progress;
+use crate::cli::script as scripts;
 use crate::cli::session::Session;
 use crate::cli::stream;
 use crate::cli::table::{self, Side};
@@ -17,13 +18,12 @@ use crate::survive::crash::{self, Effort, Experiment, Watch, Way, script};
 use crate::survive::engine::Engine;
 use crate::survive::error::Error;
 use crate::survive::history::{Setting, Workload};
-use crate::survive::script::file::Script;
 use crate::survive::workloads;
 use clap::Args;
 use cpu_time::ProcessTime;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -118,25 +118,27 @@ pub(crate) fn failure(error: Error) -> Failure {
 pub(crate) fn engines(session: &Session) -> Result<Vec<Engine>, Failure> {
     let kinds = match session.place.named_engine() {
         Some(kind) => vec![kind],
-        None if !session.place.settings().is_empty() => {
-            return Err(Failure::usage("-o sets an option of one engine: name it with -e"));
-        }
         None => vec![EngineKind::Bitcask, EngineKind::Lsm],
     };
-    kinds
-        .into_iter()
-        .map(|kind| {
-            let mut engine = Engine::small(kind)?;
-            for (name, value) in session.place.settings() {
-                engine = engine.with(name, value);
-            }
-            Ok(engine)
-        })
-        .collect()
+    small(session, &kinds)
+}
+
+/// Small engines of these kinds, with the options that were asked for.
+fn small(session: &Session, kinds: &[EngineKind]) -> Result<Vec<Engine>, Failure> {
+    let settings = session.place.settings();
+    if kinds.len() > 1 && !settings.is_empty() {
+        return Err(Failure::usage("-o sets an option of one engine: name it with -e"));
+    }
+    let with =
+        |engine: Engine| settings.iter().fold(engine, |engine, (name, value)| engine.with(name, value));
+    kinds.iter().map(|kind| Ok(with(Engine::small(*kind)?))).collect()
 }
 
 impl Crash {
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
+        if let Some(file) = &self.script {
+            return self.run_script(session, file);
+        }
         let engines = engines(session)?;
         if self.list {
             return list(session, &engines);
@@ -145,10 +147,47 @@ impl Crash {
         if self.forget.as_deref() == Some("each") {
             return self.sweep(session, &engines);
         }
+        let all: Vec<_> = engines.into_iter().map(|engine| (engine, None)).collect();
+        self.explore_all(session, &all)
+    }
+
+    /// The script's engines, each with what it says to do.
+    fn run_script(&self, session: &mut Session, file: &Path) -> Result<Outcome, Failure> {
+        interrupt::let_it_end();
+        if self.list || self.forget.as_deref() == Some("each") {
+            return Err(Failure::usage(
+                "--list and --forget each are about all workloads: they take no --script",
+            ));
+        }
+        let read = scripts::read(file)?;
+        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        let mut all = Vec::new();
+        for engine in small(session, &scripts::engines(session, file, &read)?)? {
+            let setting = Setting { durability: session.place.durability(), ..Setting::of(&engine) };
+            let workload = script::workload(&name, &read, &setting).map_err(|error| match error {
+                Error::Plan(reason) => Failure::usage(format!("{}: {reason}", file.display())),
+                other => failure(other),
+            })?;
+            all.push((workload.setting.engine.clone(), Some(workload)));
+        }
+        self.explore_all(session, &all)
+    }
+
+    /// Engine by engine; with a workload, that and no other.
+    fn explore_all(
+        &self,
+        session: &mut Session,
+        all: &[(Engine, Option<Workload>)],
+    ) -> Result<Outcome, Failure> {
         let forget: Option<Forget> = self.forget.as_deref().map(str::parse).transpose().map_err(failure)?;
         let mut outcome = Outcome::Done;
-        for engine in &engines {
-            let summary = self.explore(session, engine, forget.as_ref())?;
+        for (engine, workload) in all {
+            let mut summary = self.explore(session, engine, workload.as_ref(), forget.as_ref())?;
+            let own = workload.as_ref().map(|workload| workload.setting.durability);
+            let durability = own.unwrap_or(session.place.durability());
+            if durability != Durability::Os {
+                summary.engine += &format!(" durability={durability}");
+            }
             if summary.violations > 0 {
                 outcome = Outcome::Damaged;
             }
@@ -161,6 +200,7 @@ impl Crash {
         &self,
         session: &Session,
         engine: &Engine,
+        workload: Option<&Workload>,
         forget: Option<&Forget>,
     ) -> Result<Summary, Failure> {
         let live = Live::new(Progress::words(&session.voice, "crash"), engine.name());
@@ -172,7 +212,8 @@ impl Crash {
                 Budget::Effort(effort) => effort,
                 Budget::Time(_) => Effort::Short,
             };
-            let more = self.experiments(session, engine, effort, self.seed.wrapping_add(round * ROUND))?;
+            let seed = self.seed.wrapping_add(round * ROUND);
+            let more = self.experiments(session, engine, workload, effort, seed)?;
             let threads = self.threads();
             let start = ProcessTime::now();
             let outcomes = crash::run(&more, forget, threads, &live).map_err(failure)?;
@@ -220,25 +261,19 @@ impl Crash {
         &self,
         session: &Session,
         engine: &Engine,
+        workload: Option<&Workload>,
         effort: Effort,
         seed: u64,
     ) -> Result<Vec<Experiment>, Failure> {
         let durability = session.place.durability();
-        let mut all = match (&self.script, &self.workloads[..]) {
-            (Some(file), _) => {
-                let text = stream::read_text(file)?;
-                let script = Script::read(&text)
-                    .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
-                let name = file.file_stem().unwrap_or_default().to_string_lossy();
-                let workload = script::workload(&name, &script, &Setting::of(engine)).map_err(failure)?;
-                each_way(&[workload], effort, seed)
-            }
+        let mut all = match (workload, &self.workloads[..]) {
+            (Some(workload), _) => each_way(std::slice::from_ref(workload), effort, seed),
             (None, []) => crash::experiments(engine, effort, seed),
             (None, names) => each_way(&named(engine, names)?, effort, seed),
         };
         all.retain(|experiment| self.depth == 2 || matches!(experiment.way, Way::Crash));
-        // What is asked for holds everywhere; otherwise each workload has its own.
-        if durability != Durability::Os {
+        // What is asked for holds everywhere; otherwise each workload has its own, as a script has in any case.
+        if durability != Durability::Os && workload.is_none() {
             all.iter_mut().for_each(|experiment| experiment.workload.setting.durability = durability);
         }
         Ok(all)
@@ -350,7 +385,8 @@ fn list(session: &mut Session, engines: &[Engine]) -> Result<Outcome, Failure> {
 }
 
 fn put(out: &mut impl Write, summary: &Summary, color: bool) -> io::Result<()> {
-    writeln!(out, "{}, seed {}", summary.engine, summary.seed)?;
+    let rounds = if summary.rounds > 1 { format!(", {} rounds", summary.rounds) } else { String::new() };
+    writeln!(out, "{}, seed {}{rounds}", summary.engine, summary.seed)?;
     if !summary.forgotten.is_empty() {
         writeln!(out, "left out: {}, {} times", summary.forgotten.join(", "), summary.left_out)?;
     }

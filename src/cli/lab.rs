@@ -14,9 +14,10 @@ use crate::cli::progress::Progress;
 use crate::cli::session::Session;
 use crate::cli::voice::Voice;
 use crate::engine::kind::EngineKind;
+use crate::vfs::dir::Dir;
 use clap::Args;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -208,19 +209,55 @@ pub(crate) fn failure(error: Error) -> Failure {
     }
 }
 
-/// A directory of its own for the stores of a run, below that of `-p`; gone when it is dropped.
+/// A directory of its own for the stores of a run, gone when it is dropped: below that of `-p`, which is made
+/// if it is not there; beside it, on the same disk, if a store is there.
+///
+/// # Errors
+/// Where no directory can be made, and where a store is both there and above it.
 pub(crate) fn scratch(session: &Session) -> Result<TempDir, Failure> {
-    let path = &session.place.path;
-    let owner = EngineKind::detect(crate::cli::place::disk(), path)?;
-    if let Some(owner) = owner {
+    let disk = crate::cli::place::disk;
+    let here = &session.place.path;
+    let path = match EngineKind::detect(disk(), here)? {
+        None => here.clone(),
+        Some(_) => here.join(".."),
+    };
+    if let Some(owner) = EngineKind::detect(disk(), &path)? {
         let path = path.display();
         return Err(Failure::usage(format!(
             "{path}: a store of {owner} is here; name another directory with -p, in which stores can be made \
              and thrown away"
         )));
     }
-    let dir = tempfile::Builder::new().prefix("kvs-bench-").tempdir_in(path);
-    dir.map_err(|error| Failure::from(crate::error::Error::io("create", path, error)))
+    Dir::new(disk(), &path).create_all()?;
+    let dir = tempfile::Builder::new().prefix("kvs-bench-").tempdir_in(&path);
+    dir.map_err(|error| Failure::from(crate::error::Error::io("create", &path, error)))
+}
+
+/// The room in which the stores of a run are made.
+pub(crate) struct Room {
+    /// `None` in steps: the disk is in memory, and no directory is looked at.
+    dir: Option<TempDir>,
+}
+
+impl Room {
+    /// For a plan.
+    pub(crate) fn of(session: &Session, plan: &Plan) -> Result<Room, Failure> {
+        let dir = if plan.is_stepped { None } else { Some(scratch(session)?) };
+        Ok(Room { dir })
+    }
+
+    /// One of its own in this one.
+    pub(crate) fn inner(&self) -> Result<Room, Error> {
+        let Some(dir) = &self.dir else { return Ok(Room { dir: None }) };
+        let own = tempfile::tempdir_in(dir.path());
+        let own = own.map_err(|error| crate::error::Error::io("create", dir.path(), error))?;
+        Ok(Room { dir: Some(own) })
+    }
+
+    /// Its directory.
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.as_ref().map_or(Path::new("/"), TempDir::path)
+    }
 }
 
 /// Reads `lsm:compression=none,lz4,cache_bytes=8MiB`: a part without `=` belongs to the value before.

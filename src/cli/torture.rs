@@ -5,12 +5,12 @@ use crate::cli::failure::{Failure, Outcome};
 use crate::cli::interrupt;
 use crate::cli::lab::{count, scratch};
 use crate::cli::progress::Progress;
+use crate::cli::script;
 use crate::cli::session::Session;
-use crate::cli::stream::{read_text, write_text};
+use crate::cli::stream::write_text;
 use crate::engine::kind::EngineKind;
 use crate::survive::linear::workload::{self, MOST_CLIENTS, report};
 use crate::survive::script::Command;
-use crate::survive::script::file::Script;
 use crate::survive::torture::history::History;
 use crate::survive::torture::judge::{Difference, judge};
 use crate::survive::torture::site::{Site, as_usual};
@@ -170,10 +170,9 @@ impl Torture {
 
     /// Does what a script says, on each engine that it names.
     fn replay(&self, session: &mut Session, file: &Path) -> Result<Outcome, Failure> {
-        let script = Script::read(&read_text(file)?)
-            .map_err(|e| Failure::usage(format!("{}: {e}", file.display())))?;
+        let script = script::read(file)?;
         let mut replays = Vec::new();
-        for kind in self.scripts_engines(session, &script)? {
+        for kind in script::engines(session, file, &script)? {
             let history = History { kind, settings: script.options.clone(), commands: script.commands() };
             check_options(&history)?;
             let (tally, difference) = judge(&history, &as_usual);
@@ -185,20 +184,6 @@ impl Torture {
             false => replays.iter().try_for_each(|replay| session.out.text(&replay.to_string()))?,
         }
         Ok(outcome(found))
-    }
-
-    /// The engine that was asked for, else those that the script names, else both. A script's options are
-    /// those of its engines.
-    fn scripts_engines(&self, session: &Session, script: &Script) -> Result<Vec<EngineKind>, Failure> {
-        if session.place.named_engine().is_some() || script.engines.is_empty() {
-            return self.engines(session);
-        }
-        let named = script.engines.iter().map(|name| name.parse::<EngineKind>());
-        let named = named.collect::<Result<Vec<_>, _>>()?;
-        match named.contains(&EngineKind::Memory) {
-            true => Err(Failure::usage("memory has no disk that could fail: name bitcask or lsm")),
-            false => Ok(named),
-        }
     }
 
     fn save(&self, session: &Session, text: &str) -> Result<(), Failure> {

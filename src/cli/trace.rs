@@ -6,7 +6,7 @@ use crate::bench::subject::Configuration;
 use crate::bench::trace::{Trace as Calls, TraceWriter};
 use crate::cli::bench;
 use crate::cli::failure::{Failure, Outcome};
-use crate::cli::lab::{Live, Runs, failure, scratch};
+use crate::cli::lab::{Live, Room, Runs, failure};
 use crate::cli::session::Session;
 use crate::cli::shell::Shell;
 use crate::cli::table::{self, Side};
@@ -20,7 +20,7 @@ use std::sync::Arc;
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   kvs trace record calls.trace import data.tsv
-  kvs trace record calls.trace shell < script
+  kvs trace record more.trace shell < script
   kvs trace show calls.trace
   kvs -e lsm trace replay calls.trace
   kvs compare --trace calls.trace
@@ -94,8 +94,8 @@ fn replay(session: &mut Session, file: PathBuf, stepped: bool) -> Result<Outcome
         settings: session.place.settings().to_vec(),
         durability: session.place.durability(),
     };
-    let dir = scratch(session)?;
-    let mut bench = EngineBench::new(configuration, dir.path());
+    let room = Room::of(session, &plan)?;
+    let mut bench = EngineBench::new(configuration, room.path());
     let live = Live::new(&session.voice, "replay");
     let reports = lab::run(&mut bench, &plan, &mut |workload, sample| live.see(workload, sample));
     drop(live);

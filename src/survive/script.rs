@@ -17,11 +17,12 @@
 //! `a..=b`, and `a<..b` without its start.
 //!
 //! Whoever finds a history that goes wrong writes it down in these words, so that a failure becomes a
-//! script, and a script a test. Four rooms: [`bytes`] and [`show`] write, [`read`] and [`mod@file`] read,
-//! [`session`] does what a command says.
+//! script, and a script a test. Five rooms: [`bytes`] and [`show`] write, [`read`] and [`mod@file`] read,
+//! [`opening`] says how a store is opened, [`session`] does what a command says.
 
 pub mod bytes;
 pub mod file;
+pub mod opening;
 pub mod read;
 pub mod session;
 pub mod show;

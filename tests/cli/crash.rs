@@ -56,6 +56,21 @@ fn a_sync_that_is_left_out_is_shown_by_the_shortest_script() {
     });
 }
 
+/// A script is for the engines that it names, and its options are theirs: one of an LSM tree was given to
+/// Bitcask first, which does not have them. The heading had the options that the explorer takes of itself.
+#[test]
+fn a_script_is_explored_on_the_engines_that_it_names() {
+    let user = User { engine: "", dir: tempfile::tempdir().unwrap() };
+    user.write("one.txt", "engines: lsm\noptions: memtable_bytes=5000 durability=always\n\nset a b\nrm a\n");
+    let answer = user.kvs().env_remove("KVS_ENGINE").args(["crash", "--script", "one.txt"]).output().unwrap();
+    let text = String::from_utf8(answer.stdout).unwrap();
+    assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
+    let heading = text.lines().next().unwrap();
+    assert!(heading.starts_with("lsm ") && !text.contains("bitcask"), "{text}");
+    assert!(heading.contains(" memtable_bytes=5000") && !heading.contains("=4096"), "{heading}");
+    assert!(heading.contains(" durability=always, seed 1"), "{heading}");
+}
+
 #[test]
 fn what_can_be_crashed_is_listed() {
     User::each(|user| {

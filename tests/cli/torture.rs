@@ -75,6 +75,43 @@ fn a_script_is_run_on_the_engines_that_it_names() {
     });
 }
 
+/// Without a blank line below the header all was header: no command was done, and all was as it must be. An
+/// engine that was asked for with `-e` was taken, whatever the script names.
+#[test]
+fn a_script_that_says_nothing_is_refused() {
+    User::each(|user| {
+        let other = if user.engine == "lsm" { "bitcask" } else { "lsm" };
+        user.write("joined.txt", format!("engines: {}\nset a b\nnonsense\n", user.engine));
+        user.write("foo.txt", format!("foo\nengines: {}\n\nset a b\n", user.engine));
+        user.write("empty.txt", format!("# Nothing.\nengines: {}\n\n# Nothing.\n", user.engine));
+        user.write("other.txt", format!("engines: {other}\n\nset a b\n"));
+        user.write("unknown.txt", "engines: foo\n\nset a b\n");
+        for verb in ["torture", "crash"] {
+            user.line(&format!("{verb} --script joined.txt")).fails(2, "joined.txt: line 2: set a b: ");
+            user.line(&format!("{verb} --script foo.txt")).fails(2, "foo.txt: line 1: foo: ");
+            user.line(&format!("{verb} --script empty.txt")).fails(2, "empty.txt: no command is in it");
+            user.line(&format!("{verb} --script other.txt"))
+                .fails(2, &format!("is for {other}, and not for"));
+            let line = [verb, "--script", "unknown.txt"];
+            let answer = user.kvs().env_remove("KVS_ENGINE").args(line).output().unwrap();
+            let said = String::from_utf8_lossy(&answer.stderr);
+            assert!(answer.status.code() == Some(2) && said.contains("foo, in its line engines:"), "{said}");
+        }
+    });
+}
+
+/// The notes say that torture takes the scripts of the tests; those name stores that only the tests have.
+#[test]
+fn the_scripts_of_the_tests_are_taken_with_an_engine() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
+    let user = User { engine: "bitcask", dir: tempfile::tempdir().unwrap() };
+    for name in crate::user::names(&folder).iter().filter(|name| name.ends_with(".txt")) {
+        let file = folder.join(name);
+        let answer = user.run(["torture", "--script", file.to_str().unwrap()]);
+        assert_eq!(answer.code, Some(0), "{name}: {answer:?}");
+    }
+}
+
 #[test]
 fn what_torture_does_not_take() {
     User::each(|user| {

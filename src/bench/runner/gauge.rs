@@ -57,7 +57,8 @@ impl<'a> Gauge<'a> {
         }
         let before = self.samples.last().map_or((0.0, 0), |last| (last.seconds, last.pairs));
         let pairs = run.pairs.load(Ordering::Relaxed);
-        let seconds = if is_stepped { 0.0 } else { now.as_secs_f64() };
+        // The last look is that of the end, which may have been a moment before the one of the last sample.
+        let seconds = if is_stepped { 0.0 } else { now.as_secs_f64().max(before.0) };
         let since = seconds - before.0;
         let pairs_per_second = if since > 0.0 { (pairs - before.1) as f64 / since } else { 0.0 };
         let shape = Shape::of(&stats, 0, 0);

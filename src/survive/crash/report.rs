@@ -45,7 +45,7 @@ pub struct Summary {
 pub struct Row {
     /// One crash, a second life, a recovery that crashes.
     pub way: String,
-    /// How many workloads.
+    /// How many workloads, each counted once, in however many rounds.
     pub workloads: u64,
     /// Places at which recordings were cut.
     pub cuts: u64,
@@ -92,18 +92,20 @@ pub struct Tally {
     /// What identifies a disk: half of its hash.
     all: HashSet<u64>,
     of_way: Vec<HashSet<u64>>,
+    /// The workloads of each way, by name.
+    workloads: Vec<HashSet<String>>,
 }
 
 impl Tally {
     /// Nothing yet, of this engine.
     pub fn new(engine: &Engine, seed: u64) -> Tally {
         let summary = Summary { engine: engine.to_string(), seed, ..Summary::default() };
-        Tally { summary, all: HashSet::new(), of_way: Vec::new() }
+        Tally { summary, all: HashSet::new(), of_way: Vec::new(), workloads: Vec::new() }
     }
 
     /// What came of these experiments; `cpu_seconds` is what they took of the processor.
     pub fn add(&mut self, experiments: &[Experiment], outcomes: &[Outcome], cpu_seconds: f64) {
-        let Tally { summary, all, of_way } = self;
+        let Tally { summary, all, of_way, workloads } = self;
         summary.cpu_seconds += cpu_seconds;
         summary.rounds += 1;
         for (experiment, outcome) in experiments.iter().zip(outcomes) {
@@ -112,10 +114,12 @@ impl Tally {
             let at = summary.ways.iter().position(|row| row.way == way).unwrap_or_else(|| {
                 summary.ways.push(Row { way, ..Row::default() });
                 of_way.push(HashSet::new());
+                workloads.push(HashSet::new());
                 of_way.len() - 1
             });
             let (row, report) = (&mut summary.ways[at], &outcome.report);
-            row.workloads += 1;
+            workloads[at].insert(experiment.workload.name.clone());
+            row.workloads = workloads[at].len() as u64;
             row.cuts += report.cuts;
             row.states += report.states;
             row.violations += report.violations.len() as u64;
@@ -129,7 +133,7 @@ impl Tally {
 
     /// All of it.
     pub fn summary(self) -> Summary {
-        let Tally { mut summary, all, of_way } = self;
+        let Tally { mut summary, all, of_way, .. } = self;
         for (row, disks) in summary.ways.iter_mut().zip(of_way) {
             row.disks = disks.len() as u64;
         }
@@ -160,5 +164,29 @@ impl Example {
             timeline: lines.lines().take(timeline.lines.len()).map(str::to_string).collect(),
             missing: timeline.missing.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tally;
+    use crate::survive::crash::{Effort, Experiment, Outcome, Way};
+    use crate::survive::engine::Engine;
+    use crate::survive::workloads;
+
+    /// With a budget of time, a workload was counted again in each round.
+    #[test]
+    fn a_workload_of_many_rounds_is_one() {
+        let engine = Engine::lsm();
+        let round = |seed| {
+            let of = |workload| Experiment { workload, way: Way::Crash, effort: Effort::Short, seed };
+            vec![of(workloads::singles(&engine)), of(workloads::random(&engine, seed))]
+        };
+        let mut tally = Tally::new(&engine, 1);
+        for seed in 1..=3 {
+            tally.add(&round(seed), &[Outcome::default(), Outcome::default()], 0.0);
+        }
+        let summary = tally.summary();
+        assert_eq!((summary.rounds, summary.ways[0].workloads), (3, 1 + 3));
     }
 }

@@ -5,8 +5,10 @@ use crate::engine::range::KeyRange;
 use crate::survive::error::{Error, Result};
 use crate::survive::history::{Begin, Setting, Workload};
 use crate::survive::script::file::Script;
+use crate::survive::script::opening::{Opening, split};
 use crate::survive::script::{self, Ack, Command};
 use crate::survive::step::{Member, Step};
+use crate::worker::Schedule;
 use std::path::Path;
 
 /// Where checkpoints of a script go: one directory beside the other.
@@ -15,20 +17,27 @@ const BESIDE: &str = "/beside";
 /// The workload that a script describes, from the making of the store on. What only looks is passed over.
 ///
 /// # Errors
-/// [`Error::Plan`] for commands that say how it fails: that is the explorer's part.
+/// [`Error::Plan`] for commands that say how it fails, which is the explorer's part, and for background work in
+/// threads, which is not the same each time.
 pub fn workload(name: &str, script: &Script, setting: &Setting) -> Result<Workload> {
-    let mut engine = setting.engine.clone();
-    for (name, value) in &script.options {
-        engine = engine.with(name, value);
+    let usual = Opening { durability: setting.durability, schedule: Schedule::Inline };
+    let (Opening { durability, schedule }, own) = split(&script.options, usual)?;
+    if schedule != Schedule::Inline {
+        let reason = "schedule=threads: the explorer needs the same recording each time, and threads make others; \
+                      leave it out, or run it with `kvs torture --script`";
+        return Err(Error::Plan(reason.into()));
     }
+    let engine = own.iter().fold(setting.engine.clone(), |engine, (name, value)| engine.with(name, value));
     let commands = script.commands();
-    let steps = commands.iter().filter_map(|command| step(command).transpose()).collect::<Result<_>>()?;
-    let setting = Setting { engine, ..setting.clone() };
+    let steps = commands.iter().filter_map(|command| step(command, durability).transpose());
+    let steps = steps.collect::<Result<_>>()?;
+    let setting = Setting { engine, durability, ..setting.clone() };
     Ok(Workload { name: name.into(), setting, begin: Begin::Nothing, steps })
 }
 
-fn step(command: &Command) -> Result<Option<Step>> {
-    let durability = |ack: Ack| if ack == Ack::Durable { Durability::Always } else { Durability::Os };
+/// `usual` is the durability of writes that do not say.
+fn step(command: &Command, usual: Durability) -> Result<Option<Step>> {
+    let durability = |ack: Ack| if ack == Ack::Durable { Durability::Always } else { usual };
     Ok(Some(match command {
         Command::Set(ack, key, value) => {
             Step::Write(vec![(key.clone(), Some(value.clone()))], durability(*ack))
@@ -69,8 +78,12 @@ fn member(step: &script::Step) -> Member {
 /// A workload as a script. What was there before stands as a comment above what was recorded.
 pub fn text(workload: &Workload) -> String {
     let setting = &workload.setting;
-    let options: Vec<_> =
+    let mut options: Vec<_> =
         setting.engine.settings().iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let is_usual = says_its_durability(workload);
+    if is_usual && setting.durability != Durability::Os {
+        options.push(format!("durability={}", setting.durability));
+    }
     let mut text = format!("engines: {}\noptions: {}\n", setting.engine.name(), options.join(" "));
     match &workload.begin {
         Begin::Nothing => {}
@@ -83,12 +96,26 @@ pub fn text(workload: &Workload) -> String {
         Begin::ShortOfAReplacement(_) => text += "\n# Of a store that is about to replace its manifest.\n",
         Begin::Crashed(_) | Begin::Left(_) => text += "\n# Of what a crash has left.\n",
     }
-    if setting.durability != Durability::Os {
+    if !is_usual {
         text += &format!("# Opened with --sync {}.\n", setting.durability);
     }
     text += if workload.begin.is_nothing() { "\n" } else { "" };
     workload.steps.iter().for_each(|step| text += &line(step));
+    if workload.begin.is_nothing() && workload.steps.is_empty() {
+        // A script has a command, though the making of the store is enough here.
+        text += &format!("{}\n", Command::Settle);
+    }
     text
+}
+
+/// Whether no write waits for less than the store was opened with: scripts have no word for that.
+fn says_its_durability(workload: &Workload) -> bool {
+    let usual = workload.setting.durability;
+    let waits = |step: &Step| match step {
+        Step::Write(_, durability) => *durability == usual || *durability == Durability::Always,
+        _ => true,
+    };
+    workload.steps.iter().all(waits)
 }
 
 impl Begin {
@@ -135,9 +162,11 @@ fn script_step((key, value): &Member) -> script::Step {
 #[cfg(test)]
 mod tests {
     use super::{text, workload};
+    use crate::engine::options::Durability;
     use crate::survive::engine::Engine;
     use crate::survive::history::{Begin, Setting, Workload};
     use crate::survive::script::file::Script;
+    use crate::survive::step::Step;
     use crate::survive::workloads;
 
     /// What a workload does is read as it is written.
@@ -159,6 +188,36 @@ mod tests {
             }
         }
         assert!(compared > 30);
+    }
+
+    /// `durability=always` was handed to the engine, which has no such option.
+    #[test]
+    fn a_script_says_how_its_store_is_opened() {
+        let always = "engines: lsm\noptions: filter_bits=0 durability=always\n\nset a b\nrm a\n";
+        let read = |text: &str| {
+            let script = Script::read(text).expect("a script");
+            workload("x", &script, &Setting::of(&Engine::lsm()))
+        };
+        let one = read(always).expect("a workload");
+        assert_eq!(one.setting.engine, Engine::lsm().with("filter_bits", "0"));
+        assert_eq!(one.setting.durability, Durability::Always);
+        assert!(matches!(&one.steps[..], [Step::Write(_, Durability::Always), Step::Remove(_)]), "{one:?}");
+        let again = read(&text(&one)).expect("and once more");
+        assert_eq!((again.steps, again.setting.durability), (one.steps, Durability::Always));
+        let refused = read("options: schedule=threads\n\nset a b\n");
+        assert!(refused.is_err_and(|error| error.to_string().contains("leave it out")));
+    }
+
+    /// What breaks in the making of a store needs no command; the script that is saved has one, or it would
+    /// not be taken for a script.
+    #[test]
+    fn a_script_of_nothing_has_a_command() {
+        let nothing =
+            Workload { begin: Begin::Nothing, steps: Vec::new(), ..workloads::singles(&Engine::lsm()) };
+        let script = Script::read(&text(&nothing)).expect("a script");
+        assert_eq!(script.commands().len(), 1);
+        let again = workload("x", &script, &Setting::of(&Engine::lsm())).expect("a workload");
+        assert!(again.steps.is_empty());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::survive::script::{Command, Settings};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Script {
     /// The lines above the first blank one, if they are a header: one of them begins with `engines:` or
-    /// `options:`.
+    /// `options:`, and the others do too or are comments.
     pub header: Vec<String>,
     /// The words behind `engines:`.
     pub engines: Vec<String>,
@@ -61,6 +61,12 @@ impl Script {
                 let words: Vec<_> = rest.split_whitespace().collect();
                 let settings = read_settings(&words);
                 self.options = settings.map_err(|reason| ReadError { line: first + at, reason })?;
+            } else if !line.trim_start().starts_with('#') {
+                let reason = format!(
+                    "{line}: stands in the header, up to the first blank line, which has engines:, options: and \
+                     comments; put a blank line above the first command"
+                );
+                return Err(ReadError { line: first + at, reason });
             }
             self.header.push((*line).to_string());
         }
@@ -109,5 +115,17 @@ mod tests {
         let error = Script::read("engines: lsm\n\nsync\n\nset a 1\nfrob\n---\nok\n").unwrap_err();
         assert_eq!(error.to_string(), "line 6: frob: no such command");
         assert_eq!(Script::read("options: a\n").unwrap_err().line, 1);
+    }
+
+    /// Whatever stood above the first blank line was header, and was not looked at: without that blank line,
+    /// a script had no commands, none went wrong, and "all as they must be" was said of it.
+    #[test]
+    fn a_header_has_no_other_lines() {
+        let line = |text: &str| Script::read(text).unwrap_err().line;
+        assert_eq!(line("engines: lsm\nset a b\nnonsense\n"), 2);
+        assert_eq!(line("foo\nengines: lsm\n\nset a b\n"), 1);
+        assert_eq!(line("engines: lsm\noption: a=1\n\nset a b\n"), 2);
+        let error = Script::read("engines: lsm\nset a b\n").unwrap_err().to_string();
+        assert!(error.starts_with("line 2: set a b: ") && error.contains("a blank line"), "{error}");
     }
 }

@@ -5,6 +5,7 @@ use crate::engine::event::{Event, Listener};
 use crate::engine::kind::EngineKind;
 use crate::engine::options::{Access, Durability, OpenOptions};
 use crate::error::{Error, Result};
+use crate::survive::script::opening::{Opening, split};
 use crate::survive::script::session::Place;
 use crate::survive::script::{Crash, Failure, Settings};
 use crate::vfs::crash::power_cut;
@@ -72,13 +73,13 @@ impl<'a> Site<'a> {
 
     /// Opens a copy beside the store, for reading, on a disk that works.
     pub fn copy(&self, name: &str) -> Result<Arc<dyn KvsEngine>> {
-        let (_, settings) = split(&self.settings)?;
+        let (_, settings) = split(&self.settings, USUAL)?;
         let options = OpenOptions { access: Access::Read, ..options(Arc::new(self.sim.clone())) };
         self.kind.open(&self.beside(name), options, &settings)
     }
 
     fn open(&mut self) -> Result<()> {
-        let (how, settings) = split(&self.settings)?;
+        let (Opening { durability, schedule }, settings) = split(&self.settings, USUAL)?;
         self.poisoned = Arc::new(AtomicBool::new(false));
         let poisoned = self.poisoned.clone();
         let hear = move |event: &Event| {
@@ -87,7 +88,6 @@ impl<'a> Site<'a> {
             }
         };
         let disk: Arc<dyn Vfs> = Arc::new(self.faulty.clone());
-        let (durability, schedule) = how;
         let options = OpenOptions { durability, schedule, listener: Listener::new(hear), ..options(disk) };
         self.engine = Some((self.open)(self.kind, options, &settings)?);
         Ok(())
@@ -107,23 +107,8 @@ fn options(disk: Arc<dyn Vfs>) -> OpenOptions {
     OpenOptions { disk, schedule: Schedule::Inline, store_id: Some(0x6b76_7300), ..OpenOptions::default() }
 }
 
-/// How the store is opened, and the engine's own settings.
-fn split(settings: &Settings) -> Result<((Durability, Schedule), Settings)> {
-    let mut how = (Durability::Os, Schedule::Inline);
-    let mut own = Settings::new();
-    for (name, value) in settings {
-        match (&name[..], &value[..]) {
-            ("durability", value) => how.0 = value.parse()?,
-            ("schedule", "inline") => how.1 = Schedule::Inline,
-            ("schedule", "threads") => how.1 = Schedule::Threads,
-            ("schedule", other) => {
-                return Err(Error::invalid(format!("schedule={other}: inline or threads")));
-            }
-            _ => own.push((name.clone(), value.clone())),
-        }
-    }
-    Ok((how, own))
-}
+/// How a store is opened whose history does not say.
+const USUAL: Opening = Opening { durability: Durability::Os, schedule: Schedule::Inline };
 
 impl Place for Site<'_> {
     fn engine(&self) -> Result<Arc<dyn KvsEngine>> {
