@@ -7,6 +7,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
+/// Why a reading ended: the user wants it to stop. What goes as an error of the stream that is read.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("interrupted")]
+pub(crate) struct Stopped;
+
 /// How a command ended that did what it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -64,8 +69,11 @@ impl Failure {
         Failure::Told(Told { kind: "interrupted", code: 130, message, hint: None })
     }
 
-    /// Reading `name` failed.
+    /// Reading `name` failed, or was stopped.
     pub(crate) fn input(name: &str, error: io::Error) -> Failure {
+        if error.get_ref().is_some_and(|cause| cause.is::<Stopped>()) {
+            return Failure::interrupted();
+        }
         Failure::from(Error::io("read", Path::new(name), error))
     }
 

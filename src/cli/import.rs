@@ -135,7 +135,6 @@ impl Load<'_> {
                 self.write()?;
             }
         }
-        // The end may be one that the interrupt made.
         interrupt::check()
     }
 
@@ -174,7 +173,6 @@ impl Ascending {
     fn read(&mut self) -> Result<bool, Failure> {
         std::mem::swap(&mut self.before, &mut self.key);
         let is_there = self.pairs.read(&mut self.key, &mut self.value)?;
-        // The end may be one that the interrupt made.
         interrupt::check()?;
         if !is_there {
             return Ok(false);

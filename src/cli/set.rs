@@ -1,6 +1,7 @@
 //! `kvs set`.
 
 use crate::cli::failure::{Failure, Outcome};
+use crate::cli::interrupt;
 use crate::cli::place::Need;
 use crate::cli::session::Session;
 use crate::engine::KvsEngine;
@@ -45,7 +46,12 @@ impl Set {
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
         let key = session.bytes(&self.key, "KEY")?;
         let value = match self.value == "-" {
-            true => Cow::Owned(read_value(session)?),
+            true => {
+                let value = read_value(session)?;
+                // The last place at which nothing is written.
+                interrupt::check()?;
+                Cow::Owned(value)
+            }
             false => session.bytes(&self.value, "VALUE")?,
         };
         let mut batch = WriteBatch::with_capacity(key.len() + value.len() + 16);

@@ -2,15 +2,19 @@
 
 #![expect(clippy::disallowed_types, reason = "the user's own files are no part of any store's disk")]
 
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, Stopped};
+use crate::cli::interrupt;
 use crate::cli::place::disk;
 use crate::error::Error;
 use crate::vfs::Cause;
 use crate::vfs::dir::Dir;
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Read, Write};
-use std::path::Path;
+use std::fs::{File, Metadata, OpenOptions, Permissions};
+use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Read, StdinLock, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use tempfile::TempPath;
 
 const BUFFER_BYTES: usize = 256 << 10;
 
@@ -35,7 +39,9 @@ pub(crate) struct Input {
 impl Input {
     /// Standard input.
     pub(crate) fn standard() -> Input {
-        let reader = BufReader::with_capacity(BUFFER_BYTES, io::stdin().lock());
+        let stdin = io::stdin().lock();
+        let is_pipe = is_pipe_at_stdin(&stdin);
+        let reader = BufReader::with_capacity(BUFFER_BYTES, Source { inner: stdin, is_pipe });
         Input { reader: Box::new(reader), len: None, name: "standard input".into() }
     }
 
@@ -43,6 +49,7 @@ impl Input {
     pub(crate) fn file(path: &Path) -> Result<Input, Failure> {
         let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
         let meta = file.metadata().map_err(|e| Error::io("open", path, e))?;
+        let source = Source { inner: file, is_pipe: is_pipe(&meta) };
         Ok(Input {
             reader: Box::new(BufReader::with_capacity(BUFFER_BYTES, file)),
             len: meta.is_file().then_some(meta.len()),
@@ -60,6 +67,37 @@ impl Input {
             false => Ok(bytes),
         }
     }
+}
+
+/// What is read. An interrupt goes to all of a pipeline: it ends who writes into our pipe, and the end of
+/// the pipe that this makes must not pass for the end of what was to be said.
+struct Source<R> {
+    inner: R,
+    is_pipe: bool,
+}
+
+impl<R: Read> Read for Source<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let len = self.inner.read(buf)?;
+        if len == 0 && self.is_pipe {
+            if interrupt::is_or_comes() {
+                return Err(io::Error::other(Stopped));
+            }
+            // Who asks again is told the same, at once.
+            self.is_pipe = false;
+        }
+        Ok(len)
+    }
+}
+
+fn is_pipe(meta: &Metadata) -> bool {
+    meta.file_type().is_fifo() || meta.file_type().is_socket()
+}
+
+/// Whether standard input is a pipe; no, if it is closed.
+fn is_pipe_at_stdin(stdin: &StdinLock<'_>) -> bool {
+    let copy = stdin.as_fd().try_clone_to_owned().map(File::from);
+    copy.and_then(|file| file.metadata()).is_ok_and(|meta| is_pipe(&meta))
 }
 
 /// Text of the user's, from a file or (`-`) standard input.

@@ -1,6 +1,7 @@
 //! import and export: what goes out comes in again.
 
-use crate::user::{User, interrupt, noise};
+use crate::user::{User, interrupt, names, noise};
+use std::fs::{Permissions, set_permissions};
 use std::io::Write;
 
 /// Pairs of any bytes, the awkward ones among them.
@@ -207,6 +208,23 @@ fn the_line_that_breaks_the_order_is_named() {
         }
         let long = format!("a\t1\n{}\tv\n", "k".repeat(65_536));
         user.feed(["import", "--sorted"], long.as_bytes()).fails(2, "line 2: a key of 65536 bytes");
+    });
+}
+
+// The producer died in the middle of a line, and the line was called wrong, or, where it had its tab, imported.
+#[test]
+fn an_interrupt_that_ends_the_pipe_imports_no_half_of_a_line() {
+    User::each(|user| {
+        let mut child = user.start("import --batch 10");
+        let lines: String = (0..20_000).map(|i| format!("key{i:06}\tvalue{i}\n")).collect();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(lines.as_bytes()).unwrap();
+        stdin.write_all(b"zz-half\tof a va").unwrap();
+        interrupt(&child);
+        drop(stdin);
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        let text = user.line("scan").stdout;
+        assert!(lines.as_bytes().starts_with(&text), "whole lines only");
     });
 }
 
