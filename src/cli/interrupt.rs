@@ -42,6 +42,14 @@ pub(crate) fn let_it_end() {
     PATIENT.store(true, Ordering::Relaxed);
 }
 
+/// The same for one step, which looks at nothing and is whole or not done.
+pub(crate) fn patiently<T>(step: impl FnOnce() -> T) -> T {
+    let before = PATIENT.swap(true, Ordering::Relaxed);
+    let done = step();
+    PATIENT.store(before, Ordering::Relaxed);
+    done
+}
+
 /// Forgets an interrupt that has done its work.
 pub(crate) fn forget() {
     INTERRUPTED.store(false, Ordering::Relaxed);

@@ -51,7 +51,7 @@ impl Input {
         let meta = file.metadata().map_err(|e| Error::io("open", path, e))?;
         let source = Source { inner: file, is_pipe: is_pipe(&meta) };
         Ok(Input {
-            reader: Box::new(BufReader::with_capacity(BUFFER_BYTES, file)),
+            reader: Box::new(BufReader::with_capacity(BUFFER_BYTES, source)),
             len: meta.is_file().then_some(meta.len()),
             name: path.display().to_string(),
         })
@@ -123,23 +123,78 @@ pub(crate) fn stdin_is_terminal() -> bool {
     io::stdin().is_terminal()
 }
 
-/// A file that is written from its beginning.
+/// A file that is written from its beginning: what was there stays until all of it is written. A pipe or a
+/// device is written straight, and so is what `/dev` and `/proc` name: open files, which others may hold.
 pub(crate) struct Target {
     out: BufWriter<File>,
+    /// Where it is written meanwhile, and what it becomes. Gone when it is dropped before.
+    beside: Option<(TempPath, PathBuf)>,
 }
 
 impl Target {
-    /// Makes the file, or empties it.
+    /// Begins a file. Fails where it could not be written in the end, and does not touch it.
     pub(crate) fn create(path: &Path) -> Result<Target, Failure> {
-        let file = File::create(path).map_err(|e| Error::io("create", path, e))?;
-        Ok(Target { out: BufWriter::with_capacity(BUFFER_BYTES, file) })
+        let failed = |error| Failure::from(Error::io("create", path, error));
+        let old = match OpenOptions::new().write(true).open(path) {
+            Ok(file) => Some(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(failed(error)),
+        };
+        let meta = old.as_ref().map(File::metadata).transpose().map_err(failed)?;
+        let is_straight = meta.as_ref().is_some_and(|meta| !meta.is_file())
+            || ["/dev", "/proc"].iter().any(|dir| path.starts_with(dir));
+        let (file, beside) = match old {
+            Some(file) if is_straight => {
+                if meta.is_some_and(|meta| meta.is_file()) {
+                    file.set_len(0).map_err(failed)?;
+                }
+                (file, None)
+            }
+            _ => {
+                let (file, beside) = beside(path, meta).map_err(failed)?;
+                (file, Some(beside))
+            }
+        };
+        Ok(Target { out: BufWriter::with_capacity(BUFFER_BYTES, file), beside })
     }
 
-    /// Writes what is gathered, and waits until it is on the device, where there is one.
-    pub(crate) fn finish(&mut self) -> io::Result<()> {
+    /// Writes what is gathered, waits until it is on the device, where there is one, and puts it in its place.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
         self.out.flush()?;
         let file = self.out.get_ref();
-        if file.metadata()?.is_file() { file.sync_all() } else { Ok(()) }
+        if file.metadata()?.is_file() {
+            file.sync_all()?;
+        }
+        match self.beside {
+            Some((beside, path)) => beside.persist(path).map_err(|error| error.error),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A new file in the directory of `path`, and what it is to replace: where `path` is a link, what that names.
+fn beside(path: &Path, old: Option<Metadata>) -> io::Result<(File, (TempPath, PathBuf))> {
+    let path = whole(path)?;
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    // As any new file; the umask takes from it.
+    let mode = Permissions::from_mode(0o666);
+    let file = tempfile::Builder::new().prefix(".kvs-").permissions(mode).tempfile_in(parent)?;
+    let (file, beside) = file.into_parts();
+    if let Some(old) = old {
+        file.set_permissions(old.permissions())?;
+    }
+    Ok((file, (beside, path)))
+}
+
+/// The path without links: of the file, or, if there is none yet, of its directory.
+pub(crate) fn whole(path: &Path) -> io::Result<PathBuf> {
+    match path.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let parent = parent.unwrap_or(Path::new(".")).canonicalize()?;
+            Ok(parent.join(path.file_name().ok_or(error)?))
+        }
+        found => found,
     }
 }
 
