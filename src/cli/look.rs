@@ -131,7 +131,8 @@ impl Inspect {
 
 The newest first: whether a get finds it, its sequence number, the bytes of its value, its file, and where in
 that its record begins (of a table: its block, and its entry in that, unfolded). Works on a damaged store. Exit
-code 1 if there is none, 4 if something could not be read that may have been one.")]
+code 1 if there is none, 4 if something could not be read that may have been one: what it may have hidden is
+unknown, not live. With --json a long value is cut too, and its field is value_begins.")]
 pub(crate) struct Find {
     /// The key
     key: OsString,
