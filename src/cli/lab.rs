@@ -70,6 +70,10 @@ pub(crate) struct Runs {
     /// No threads, a disk in memory: the same calls and bytes on every run, and no times
     #[arg(long)]
     pub stepped: bool,
+
+    /// List the workloads
+    #[arg(long)]
+    pub list: bool,
 }
 
 /// Reads a number that may be written `1_000_000`, `500k` or `2M`.
@@ -121,6 +125,7 @@ impl Runs {
             value_size: Sizes::fixed(100),
             seed: 1,
             stepped,
+            list: false,
         }
     }
 

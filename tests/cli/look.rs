@@ -214,3 +214,22 @@ fn what_find_can_not_read_may_hide_a_version() {
         assert_eq!(user.line("-p db find a").code, Some(0));
     });
 }
+
+// The text showed the value, and the object did not.
+#[test]
+fn find_tells_the_value_in_json_too() {
+    User::each(|user| {
+        user.line("-p db set tea green").prints("");
+        user.run(["-p", "db", "set", "tea", &"x".repeat(100)]).prints("");
+        user.line("-p db rm tea").prints("");
+        let text = String::from_utf8(user.line("-p db find tea --json").stdout).unwrap();
+        let found: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!((&found[0]["kind"], &found[0]["value"]), (&"remove".into(), &serde_json::Value::Null));
+        assert_eq!(
+            (&found[1]["value_begins"], &found[1]["value_bytes"]),
+            (&"x".repeat(64).into(), &100.into())
+        );
+        assert_eq!(found[2]["value"], "green");
+    });
+}
