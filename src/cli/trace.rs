@@ -36,6 +36,9 @@ pub(crate) struct Trace {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Run a command, and record what it asks of the store
+    #[command(after_help = "Examples:
+  kvs trace record calls.trace import data.tsv
+  kvs trace record calls.trace shell < script")]
     Record {
         /// A new file
         file: PathBuf,
@@ -43,6 +46,9 @@ enum What {
         command: Recorded,
     },
     /// Make the calls again, on a store of its own; answers are held against what was written
+    #[command(after_help = "Examples:
+  kvs trace replay calls.trace
+  kvs -e lsm trace replay calls.trace --stepped --json")]
     Replay {
         /// A trace
         file: PathBuf,
@@ -51,6 +57,9 @@ enum What {
         stepped: bool,
     },
     /// Tell what is in a trace
+    #[command(after_help = "Examples:
+  kvs trace show calls.trace
+  kvs trace show calls.trace --json")]
     Show {
         /// A trace
         file: PathBuf,

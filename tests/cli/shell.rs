@@ -107,3 +107,14 @@ fn while_it_holds_the_store_others_are_kept_out() {
         user.line("get k").prints("v\n");
     });
 }
+
+// It printed a comment of the source.
+#[test]
+fn the_shell_says_what_its_lines_are() {
+    User::each(|user| {
+        for line in ["-h", "--help"] {
+            let text = String::from_utf8(user.feed(["shell"], line.as_bytes()).stdout).unwrap();
+            assert!(text.starts_with("The commands of the shell"), "{text}");
+        }
+    });
+}
