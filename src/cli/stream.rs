@@ -57,6 +57,12 @@ impl Input {
         })
     }
 
+    /// Whether there is nothing to read; waits for the first of it.
+    pub(crate) fn is_empty(&mut self) -> Result<bool, Failure> {
+        let begin = self.reader.fill_buf();
+        begin.map(<[u8]>::is_empty).map_err(|e| Failure::input(&self.name, e))
+    }
+
     /// All of it; an error if it is longer than `limit`.
     pub(crate) fn read_all(self, limit: usize) -> Result<Vec<u8>, Failure> {
         let mut bytes = Vec::new();

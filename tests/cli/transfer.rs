@@ -247,6 +247,18 @@ fn an_interrupt_leaves_whole_batches() {
     });
 }
 
+// An empty file was enough for a store; batch makes none then.
+#[test]
+fn an_import_of_nothing_makes_no_store() {
+    User::each(|user| {
+        for args in ["import --json", "import --sorted --json"] {
+            user.line(args).prints("{\"imported\":0}\n");
+            assert!(user.names().is_empty());
+        }
+        user.line("--read-only import").fails(3, "reading only");
+    });
+}
+
 // export emptied FILE before it knew what to write: a typo in -p made an empty file of a backup, with exit code 0; an
 // export that failed left a part of itself in its place; and one into a file of the store destroyed the store.
 #[test]
