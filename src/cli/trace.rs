@@ -6,7 +6,7 @@ use crate::bench::subject::Configuration;
 use crate::bench::trace::{Trace as Calls, TraceWriter};
 use crate::cli::bench;
 use crate::cli::failure::{Failure, Outcome};
-use crate::cli::lab::{Live, Runs, failure, scratch};
+use crate::cli::lab::{Live, Runs, failure, read_trace, scratch};
 use crate::cli::session::Session;
 use crate::cli::shell::Shell;
 use crate::cli::table::{self, Side};
@@ -91,7 +91,7 @@ impl Trace {
                 Ok(outcome)
             }
             What::Replay { file, stepped } => replay(session, file, stepped),
-            What::Show { file } => show(session, &Calls::read(&file).map_err(failure)?),
+            What::Show { file } => show(session, &read_trace(&file)?),
         }
     }
 }

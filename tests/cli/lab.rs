@@ -217,3 +217,16 @@ fn csv_and_json_exclude_each_other() {
         }
     });
 }
+
+// Repair is for stores: for a file that is no trace it was the wrong advice.
+#[test]
+fn what_is_no_trace_is_not_to_be_repaired() {
+    User::each(|user| {
+        user.write("notes", "hello");
+        for line in ["trace show notes", "trace replay notes", "bench --trace notes"] {
+            let answer = user.line(line);
+            answer.fails(4, "is it a trace?");
+            assert!(!answer.stderr.contains("repair"), "{answer:?}");
+        }
+    });
+}
