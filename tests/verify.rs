@@ -590,3 +590,19 @@ fn what_the_disk_can_not_read_is_damage(engine: &Engine) {
     let report = repair(lasting(Lasting::Once), Path::new("/db"), Path::new("/new")).unwrap();
     assert!(report.is_lossless() && report.saved.keys == model.len() as u64, "{report}");
 }
+
+/// A file that this user may not read was called damage. Its bytes may be as they should: nobody can tell, and what
+/// helps is a right, not a repair.
+#[test]
+fn a_file_that_may_not_be_read_is_no_damage() {
+    let (disk, _) = store();
+    for name in ["ENGINE", "MANIFEST", "000001.seg"] {
+        let disk = FaultDisk::new(Arc::new(SimDisk::from_image(&disk.image(), Record::Off)));
+        disk.rule(At::first(Call::Open, name), Fault::Fail(Errno::Denied), Lasting::Sticky);
+        let error = verify(Arc::new(disk), Path::new("/db")).unwrap_err();
+        assert!(
+            matches!(&error, Error::Io { op: "open", .. }) && error.to_string().contains(name),
+            "{error}"
+        );
+    }
+}

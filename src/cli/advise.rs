@@ -3,6 +3,7 @@
 use crate::bench::advise::{Advice, Needs, advise};
 use crate::bench::compare::Comparison;
 use crate::bench::subject::Configuration;
+use crate::cli::bench::list;
 use crate::cli::compare;
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::lab::{Runs, configuration};
@@ -44,6 +45,9 @@ fn bytes(text: &str) -> Result<u64, String> {
 
 impl Advise {
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
+        if self.runs.list {
+            return list(session);
+        }
         session.place.refuse_engine("advise measures both engines: it takes no -e and no -o")?;
         if self.runs.stepped {
             return Err(Failure::usage("advise needs times: a run in steps has none"));

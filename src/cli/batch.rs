@@ -2,6 +2,7 @@
 
 use crate::cli::encoding::Encoding;
 use crate::cli::failure::{Failure, Outcome};
+use crate::cli::interrupt;
 use crate::cli::place::Need;
 use crate::cli::session::Session;
 use crate::engine::batch::{MAX_BATCH_BYTES, WriteBatch, check_key};
@@ -34,6 +35,8 @@ impl Batch {
         batch.validate()?;
         drop(text);
         let count = batch.len();
+        // The last place at which nothing is written.
+        interrupt::check()?;
         if !batch.is_empty() {
             session.store(Need::Create)?.write(batch, &WriteOptions::default())?;
         }

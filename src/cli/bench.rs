@@ -12,6 +12,7 @@ use crate::cli::table::{self, Side};
 use clap::Args;
 use indicatif::BinaryBytes;
 use parking_lot::Mutex;
+use serde_json::json;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,17 +40,14 @@ pub(crate) struct Bench {
     /// Record the calls into a new file, to be replayed with --trace
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-
-    /// List the workloads
-    #[arg(long)]
-    list: bool,
 }
 
 impl Bench {
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
-        if self.list {
+        if self.runs.list {
             return list(session);
         }
+        refuse_both(session, self.csv)?;
         let plan = self.runs.plan(&USUAL)?;
         let engine = session.place.wanted_engine();
         let settings = session.place.settings().to_vec();
@@ -69,7 +67,21 @@ impl Bench {
     }
 }
 
-fn list(session: &mut Session) -> Result<Outcome, Failure> {
+/// What is told is one or the other.
+pub(crate) fn refuse_both(session: &Session, csv: bool) -> Result<(), Failure> {
+    match csv && session.out.is_json() {
+        true => Err(Failure::usage("--csv cannot be used with --json")),
+        false => Ok(()),
+    }
+}
+
+/// Lists the workloads.
+pub(crate) fn list(session: &mut Session) -> Result<Outcome, Failure> {
+    if session.out.is_json() {
+        let object = |workload: Workload| json!({ "workload": workload.name, "about": workload.about });
+        Workload::all().into_iter().try_for_each(|workload| session.out.object(&object(workload)))?;
+        return Ok(Outcome::Done);
+    }
     let rows: Vec<_> =
         Workload::all().into_iter().map(|workload| [workload.name, workload.about.to_string()]).collect();
     let head = [("workload", Side::Left), ("what it does", Side::Left)];

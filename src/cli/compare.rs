@@ -6,7 +6,7 @@ use crate::bench::page;
 use crate::bench::plan::Plan;
 use crate::bench::report::Report;
 use crate::bench::subject::Configuration;
-use crate::cli::bench::{pairs, put_csv};
+use crate::cli::bench::{list, pairs, put_csv, refuse_both};
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::lab::{Live, Room, Runs, USUAL, configuration, failure, short};
 use crate::cli::session::Session;
@@ -60,6 +60,10 @@ pub(crate) const CONFIGURATIONS: [&str; 2] = [
 
 impl Compare {
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
+        if self.runs.list {
+            return list(session);
+        }
+        refuse_both(session, self.csv)?;
         session
             .place
             .refuse_engine("compare takes --config ENGINE[:NAME=VALUE,...] in place of -e and -o")?;

@@ -21,6 +21,7 @@ use crate::survive::history::{Setting, Workload};
 use crate::survive::workloads;
 use clap::Args;
 use cpu_time::ProcessTime;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -357,14 +358,16 @@ fn list(session: &mut Session, engines: &[Engine]) -> Result<Outcome, Failure> {
         }
         counts.push(count(&workloads).map_err(failure)?);
     }
-    let rows: Vec<_> = of.into_iter().map(|(name, engines)| [name, engines.join(", ")]).collect();
     let mut syncs = Vec::new();
     for (name, what) in Forget::names() {
         let forget: Forget = format!("sync:{name}").parse().map_err(failure)?;
-        let times = |counts: &BTreeMap<_, usize>| forget.count(counts).to_string();
-        let times: Vec<_> = counts.iter().map(times).collect();
-        syncs.push([format!("sync:{name}"), times.join(" / "), what]);
+        let times: Vec<usize> = counts.iter().map(|counts| forget.count(counts)).collect();
+        syncs.push((format!("sync:{name}"), times, what));
     }
+    if session.out.is_json() {
+        return list_json(session, engines, &of, &syncs);
+    }
+    let rows: Vec<_> = of.into_iter().map(|(name, engines)| [name, engines.join(", ")]).collect();
     session.out.put(|out, color| {
         table::put(out, [("workload", Side::Left), ("engines", Side::Left)], &rows, color)?;
         writeln!(out, "random-N      anything, from the seed N\n")?;
@@ -374,6 +377,11 @@ fn list(session: &mut Session, engines: &[Engine]) -> Result<Outcome, Failure> {
             "Syncs that --forget leaves out, and how often these workloads make them ({}):\n",
             names.join(" / ")
         )?;
+        let row = |(sync, times, what): (String, Vec<usize>, String)| {
+            let times: Vec<_> = times.iter().map(ToString::to_string).collect();
+            [sync, times.join(" / "), what]
+        };
+        let syncs: Vec<_> = syncs.into_iter().map(row).collect();
         table::put(
             out,
             [("sync", Side::Left), ("times", Side::Right), ("what is synced", Side::Left)],
@@ -381,6 +389,23 @@ fn list(session: &mut Session, engines: &[Engine]) -> Result<Outcome, Failure> {
             color,
         )
     })?;
+    Ok(Outcome::Done)
+}
+
+/// The same as objects: the workloads, then the syncs, how often each engine's workloads make them.
+fn list_json(
+    session: &mut Session,
+    engines: &[Engine],
+    of: &BTreeMap<String, Vec<&str>>,
+    syncs: &[(String, Vec<usize>, String)],
+) -> Result<Outcome, Failure> {
+    for (workload, engines) in of {
+        session.out.object(&json!({ "workload": workload, "engines": engines }))?;
+    }
+    for (sync, times, about) in syncs {
+        let times: BTreeMap<_, _> = engines.iter().map(Engine::name).zip(times).collect();
+        session.out.object(&json!({ "sync": sync, "times": times, "about": about }))?;
+    }
     Ok(Outcome::Done)
 }
 

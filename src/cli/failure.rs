@@ -7,13 +7,20 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
+/// Why a reading ended: the user wants it to stop. What goes as an error of the stream that is read.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("interrupted")]
+pub(crate) struct Stopped;
+
 /// How a command ended that did what it was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// Done.
     Done,
     /// The key is not there, or the condition does not hold.
     NotThere,
+    /// Something failed on the way, and was told.
+    Failed,
     /// Damage was found, and told.
     Damaged,
 }
@@ -23,6 +30,7 @@ impl From<Outcome> for ExitCode {
         ExitCode::from(match outcome {
             Outcome::Done => 0,
             Outcome::NotThere => 1,
+            Outcome::Failed => 3,
             Outcome::Damaged => 4,
         })
     }
@@ -50,22 +58,27 @@ pub struct Told {
     pub message: String,
     /// What to do next.
     pub hint: Option<String>,
+    /// Whether it can come of what was typed: nothing is wrong with the store or the disk.
+    pub is_slip: bool,
 }
 
 impl Failure {
     /// The arguments, or the input, can not be used.
     pub(crate) fn usage(message: impl Into<String>) -> Failure {
-        Failure::Told(Told { kind: "usage", code: 2, message: message.into(), hint: None })
+        Failure::Told(Told { kind: "usage", code: 2, message: message.into(), hint: None, is_slip: true })
     }
 
     /// The user stopped it.
     pub(crate) fn interrupted() -> Failure {
         let message = "interrupted".to_string();
-        Failure::Told(Told { kind: "interrupted", code: 130, message, hint: None })
+        Failure::Told(Told { kind: "interrupted", code: 130, message, hint: None, is_slip: false })
     }
 
-    /// Reading `name` failed.
+    /// Reading `name` failed, or was stopped.
     pub(crate) fn input(name: &str, error: io::Error) -> Failure {
+        if error.get_ref().is_some_and(|cause| cause.is::<Stopped>()) {
+            return Failure::interrupted();
+        }
         Failure::from(Error::io("read", Path::new(name), error))
     }
 
@@ -92,6 +105,28 @@ impl Failure {
             told.message = format!("{}; {done}", told.message);
         }
         self
+    }
+
+    /// The same failure, with something else to do next.
+    pub(crate) fn with_hint(mut self, hint: &str) -> Failure {
+        if let Failure::Told(told) = &mut self {
+            told.hint = Some(hint.to_string());
+        }
+        self
+    }
+
+    /// What a script comes to that went on behind it.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Failure::Told(Told { code: 4, .. }) => Outcome::Damaged,
+            Failure::Told(Told { is_slip: false, .. }) => Outcome::Failed,
+            _ => Outcome::Done,
+        }
+    }
+
+    /// Whether the user stopped it.
+    pub(crate) fn is_interrupt(&self) -> bool {
+        matches!(self, Failure::Told(Told { code: 130, .. }))
     }
 
     /// What the process exits with.
@@ -132,8 +167,13 @@ impl From<Error> for Failure {
             Error::ReadOnly => ("read_only", 3, Some("leave out --read-only to write")),
             Error::Poisoned(_) => ("poisoned", 3, None),
         };
+        let is_slip = match &error {
+            Error::NoStore { .. } | Error::InvalidArgument(_) | Error::ReadOnly => true,
+            Error::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            _ => false,
+        };
         let hint = hint.map(str::to_string);
-        Failure::Told(Told { kind, code, message: error.to_string(), hint })
+        Failure::Told(Told { kind, code, message: error.to_string(), hint, is_slip })
     }
 }
 
@@ -159,6 +199,6 @@ pub(crate) fn catch(command: impl FnOnce() -> Result<Outcome, Failure>) -> Resul
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
         let hint = Some("the store is as it was after the last acknowledged write".to_string());
         let message = format!("a bug in kvs at {}: {text}", PLACE.get().map_or("?", String::as_str));
-        Err(Failure::Told(Told { kind: "bug", code: 3, message, hint }))
+        Err(Failure::Told(Told { kind: "bug", code: 3, message, hint, is_slip: false }))
     })
 }

@@ -55,12 +55,14 @@ impl Import {
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
         let begun = Instant::now();
         let file = self.file.as_deref();
-        let input = session.input(file)?;
+        let mut input = session.input(file)?;
+        // Nothing to write makes no store.
+        let need = if input.is_empty()? { Need::Change } else { Need::Create };
         let progress = Progress::bytes(&session.voice, "import", input.len);
         let format = self.format.or(Format::of(file)).unwrap_or(Format::Tsv);
         let fields = Fields { encoding: session.style.input(), nul: session.style.nul };
         if self.sorted {
-            let store = session.store(Need::Create)?;
+            let store = session.store(need)?;
             let mut pairs = Ascending::new(format.reader(input, fields), progress);
             let loaded = store.load_sorted(&mut pairs);
             let failure = pairs.failure;
@@ -75,7 +77,7 @@ impl Import {
         }
         let mut load = Load {
             pairs: format.reader(input, fields),
-            store: &*session.store(Need::Create)?,
+            store: &*session.store(need)?,
             batch: WriteBatch::new(),
             batch_len: self.batch.get(),
             imported: 0,
@@ -135,7 +137,6 @@ impl Load<'_> {
                 self.write()?;
             }
         }
-        // The end may be one that the interrupt made.
         interrupt::check()
     }
 
@@ -174,7 +175,6 @@ impl Ascending {
     fn read(&mut self) -> Result<bool, Failure> {
         std::mem::swap(&mut self.before, &mut self.key);
         let is_there = self.pairs.read(&mut self.key, &mut self.value)?;
-        // The end may be one that the interrupt made.
         interrupt::check()?;
         if !is_there {
             return Ok(false);

@@ -15,6 +15,9 @@ static PATIENT: AtomicBool = AtomicBool::new(false);
 /// How long work may go on that was asked to stop.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// How long the news of a signal may be on their way.
+const NEWS: Duration = Duration::from_millis(25);
+
 /// Listens from now on. Where the system has no signals to offer, the default action stays.
 pub(crate) fn listen(voice: Voice) {
     let _ = ctrlc::set_handler(move || {
@@ -39,9 +42,26 @@ pub(crate) fn let_it_end() {
     PATIENT.store(true, Ordering::Relaxed);
 }
 
+/// The same for one step, which looks at nothing and is whole or not done.
+pub(crate) fn patiently<T>(step: impl FnOnce() -> T) -> T {
+    let before = PATIENT.swap(true, Ordering::Relaxed);
+    let done = step();
+    PATIENT.store(before, Ordering::Relaxed);
+    done
+}
+
 /// Forgets an interrupt that has done its work.
 pub(crate) fn forget() {
     INTERRUPTED.store(false, Ordering::Relaxed);
+}
+
+/// Whether the user wants it to stop, asked where a pipe has ended: the same Ctrl-C may have ended who wrote
+/// into it, and the news of it may still be on their way to the thread that listens. If not, it takes [`NEWS`].
+pub(crate) fn is_or_comes() -> bool {
+    if !INTERRUPTED.load(Ordering::Relaxed) {
+        std::thread::sleep(NEWS);
+    }
+    INTERRUPTED.load(Ordering::Relaxed)
 }
 
 /// A failure, if the user wants it to stop.

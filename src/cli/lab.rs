@@ -71,6 +71,10 @@ pub(crate) struct Runs {
     /// No threads, a disk in memory: the same calls and bytes on every run, and no times
     #[arg(long)]
     pub stepped: bool,
+
+    /// List the workloads
+    #[arg(long)]
+    pub list: bool,
 }
 
 /// Reads a number that may be written `1_000_000`, `500k` or `2M`.
@@ -122,6 +126,7 @@ impl Runs {
             value_size: Sizes::fixed(100),
             seed: 1,
             stepped,
+            list: false,
         }
     }
 
@@ -139,7 +144,7 @@ impl Runs {
         }
         .map_err(failure)?;
         workloads.extend(self.mix.clone().map(|mix| Workload::custom(mix, self.distribution)));
-        let trace = self.trace.as_deref().map(Trace::read).transpose().map_err(failure)?;
+        let trace = self.trace.as_deref().map(read_trace).transpose()?;
         let longest = trace.as_ref().map_or(0, |trace| trace.longest_value() as usize);
         let traced = trace.as_ref().map(|trace| (trace.state.len().max(1) as u64, trace.calls.len() as u64));
         workloads.extend(trace.into_iter().flat_map(Workload::replay));
@@ -207,6 +212,15 @@ pub(crate) fn failure(error: Error) -> Failure {
             Failure::from(crate::error::Error::invalid(wrong.to_string()))
         }
     }
+}
+
+/// Reads a trace. What is none, or a damaged one, is no store: there is nothing to repair.
+pub(crate) fn read_trace(path: &Path) -> Result<Trace, Failure> {
+    let hint = "is it a trace? kvs trace record and kvs bench --record make one";
+    Trace::read(path).map_err(|error| match error {
+        Error::Store(error) if error.is_corruption() => Failure::from(error).with_hint(hint),
+        error => failure(error),
+    })
 }
 
 /// A directory of its own for the stores of a run, gone when it is dropped: below that of `-p`, which is made

@@ -131,7 +131,8 @@ impl Inspect {
 
 The newest first: whether a get finds it, its sequence number, the bytes of its value, its file, and where in
 that its record begins (of a table: its block, and its entry in that, unfolded). Works on a damaged store. Exit
-code 1 if there is none, 4 if something could not be read that may have been one.")]
+code 1 if there is none, 4 if something could not be read that may have been one: what it may have hidden is
+unknown, not live. With --json a long value is cut too, and its field is value_begins.")]
 pub(crate) struct Find {
     /// The key
     key: OsString,
@@ -150,7 +151,9 @@ impl Find {
                     out.write_all(b"{")?;
                     json::put_bytes(out, "key", &key)?;
                     let fields = serde_json::to_string(version)?;
-                    writeln!(out, ",{}", fields.trim_start_matches('{'))
+                    write!(out, ",{}", fields.trim_start_matches('{').trim_end_matches('}'))?;
+                    put_value(out, version)?;
+                    writeln!(out, "}}")
                 })
             })?,
             false => session.out.put(|out, color| put_versions(out, &found.versions, color))?,
@@ -162,6 +165,16 @@ impl Find {
             (true, false) => Outcome::Done,
         })
     }
+}
+
+/// The value of a version as a field; of a long one its beginning, under a name that says so.
+fn put_value(out: &mut impl Write, version: &Version) -> io::Result<()> {
+    if version.kind != "set" {
+        return Ok(());
+    }
+    out.write_all(b",")?;
+    let is_whole = version.preview.len() as u64 == version.value_bytes;
+    json::put_bytes(out, if is_whole { "value" } else { "value_begins" }, &version.preview)
 }
 
 fn put_versions(out: &mut impl Write, versions: &[Version], color: bool) -> io::Result<()> {

@@ -1,11 +1,13 @@
 //! `kvs set`.
 
 use crate::cli::failure::{Failure, Outcome};
+use crate::cli::interrupt;
 use crate::cli::place::Need;
 use crate::cli::session::Session;
 use crate::engine::KvsEngine;
 use crate::engine::batch::{MAX_VALUE_LEN, WriteBatch};
 use crate::engine::options::WriteOptions;
+use crate::engine::value::Value;
 use clap::Args;
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -45,7 +47,12 @@ impl Set {
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
         let key = session.bytes(&self.key, "KEY")?;
         let value = match self.value == "-" {
-            true => Cow::Owned(read_value(session)?),
+            true => {
+                let value = read_value(session)?;
+                // The last place at which nothing is written.
+                interrupt::check()?;
+                Cow::Owned(value)
+            }
             false => session.bytes(&self.value, "VALUE")?,
         };
         let mut batch = WriteBatch::with_capacity(key.len() + value.len() + 16);
@@ -53,8 +60,11 @@ impl Set {
         // Before the store is opened, which may make it.
         batch.validate()?;
         let store = session.store(if self.if_present { Need::Change } else { Need::Create })?;
-        if let Some(reason) = self.refusal(&*store, &key)? {
-            session.voice.note(reason);
+        if let Some(refusal) = self.refusal(&*store, &key)? {
+            if self.get {
+                session.out.found(&key, refusal.old.as_deref())?;
+            }
+            session.voice.note(refusal.reason);
             return Ok(Outcome::NotThere);
         }
         match self.get {
@@ -66,16 +76,25 @@ impl Set {
 
     /// Why the condition does not hold. Nobody writes between this look and our write: the store is
     /// open for writing once.
-    fn refusal(&self, store: &dyn KvsEngine, key: &[u8]) -> Result<Option<&'static str>, Failure> {
+    fn refusal(&self, store: &dyn KvsEngine, key: &[u8]) -> Result<Option<Refusal>, Failure> {
         if !self.if_absent && !self.if_present {
             return Ok(None);
         }
-        Ok(match store.get(key)? {
-            Some(_) if self.if_absent => Some("the key is there already; nothing was written"),
-            None if self.if_present => Some("the key is not there; nothing was written"),
-            _ => None,
-        })
+        let old = store.get(key)?;
+        let reason = match old {
+            Some(_) if self.if_absent => "the key is there already; nothing was written",
+            None if self.if_present => "the key is not there; nothing was written",
+            _ => return Ok(None),
+        };
+        Ok(Some(Refusal { reason, old }))
     }
+}
+
+/// A condition that does not hold.
+struct Refusal {
+    reason: &'static str,
+    /// What the key has, and keeps.
+    old: Option<Value>,
 }
 
 /// All of standard input. Where it is text that stands for bytes, the newline at its end is the

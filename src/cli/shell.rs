@@ -23,7 +23,8 @@ use std::time::Instant;
 A line is a command with its arguments, quoted as in a shell: set, get, exists, rm, scan, batch, import,
 export, stats, compact, flush, sync, checkpoint, options, explain, levels; --json, --enc and -0 go with
 each. Also .stats, .levels, .timing (how long each line takes), .help and .exit. On a terminal lines can be edited, and are kept in
-$XDG_STATE_HOME/kvs/history or ~/.local/state/kvs/history.")]
+$XDG_STATE_HOME/kvs/history or ~/.local/state/kvs/history. The exit code of a script is that of the worst it met: 4 for
+damage, 3 for a failure of the disk or the store; a typo or a key that is not there is neither.")]
 pub(crate) struct Shell {}
 
 impl Shell {
@@ -33,16 +34,18 @@ impl Shell {
         session.existing(Need::Read)?;
         let mut source = Source::standard();
         let mut timing = false;
-        let mut number = 0;
+        let (mut number, mut worst) = (0, Outcome::Done);
         while let Some(text) = source.next()? {
             number += 1;
             interrupt::forget();
             let begun = Instant::now();
             match obey(session, &text, &mut timing) {
-                Ok(Next::Line) => {}
+                Ok(Next::Line(outcome)) => worst = worst.max(outcome),
                 Ok(Next::End) => break,
                 Err(Failure::ClosedPipe) => return Err(Failure::ClosedPipe),
+                Err(failure) if failure.is_interrupt() && !source.is_terminal() => return Err(failure),
                 Err(failure) => {
+                    worst = worst.max(failure.outcome());
                     let line = (!source.is_terminal()).then_some(number);
                     session.voice.about_line(line).fail(&failure);
                 }
@@ -51,13 +54,15 @@ impl Shell {
                 session.voice.note(&format!("{:.3?}", begun.elapsed()));
             }
         }
-        Ok(Outcome::Done)
+        // A person has read what went wrong; who runs a script reads the exit code. That a key is not there, or
+        // a line is mistyped, is no failure of the script.
+        Ok(if source.is_terminal() || worst == Outcome::NotThere { Outcome::Done } else { worst })
     }
 }
 
 /// What comes after a line.
 enum Next {
-    Line,
+    Line(Outcome),
     End,
 }
 
@@ -84,5 +89,5 @@ fn obey(session: &mut Session, text: &[u8], timing: &mut bool) -> Result<Next, F
     };
     // What was printed before a failure stands before it.
     session.out.flush()?;
-    done.map(|_| Next::Line)
+    done.map(Next::Line)
 }

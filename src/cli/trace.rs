@@ -6,7 +6,7 @@ use crate::bench::subject::Configuration;
 use crate::bench::trace::{Trace as Calls, TraceWriter};
 use crate::cli::bench;
 use crate::cli::failure::{Failure, Outcome};
-use crate::cli::lab::{Live, Room, Runs, failure};
+use crate::cli::lab::{Live, Room, Runs, failure, read_trace};
 use crate::cli::session::Session;
 use crate::cli::shell::Shell;
 use crate::cli::table::{self, Side};
@@ -36,6 +36,9 @@ pub(crate) struct Trace {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Run a command, and record what it asks of the store
+    #[command(after_help = "Examples:
+  kvs trace record calls.trace import data.tsv
+  kvs trace record calls.trace shell < script")]
     Record {
         /// A new file
         file: PathBuf,
@@ -43,6 +46,9 @@ enum What {
         command: Recorded,
     },
     /// Make the calls again, on a store of its own; answers are held against what was written
+    #[command(after_help = "Examples:
+  kvs trace replay calls.trace
+  kvs -e lsm trace replay calls.trace --stepped --json")]
     Replay {
         /// A trace
         file: PathBuf,
@@ -51,6 +57,9 @@ enum What {
         stepped: bool,
     },
     /// Tell what is in a trace
+    #[command(after_help = "Examples:
+  kvs trace show calls.trace
+  kvs trace show calls.trace --json")]
     Show {
         /// A trace
         file: PathBuf,
@@ -82,7 +91,7 @@ impl Trace {
                 Ok(outcome)
             }
             What::Replay { file, stepped } => replay(session, file, stepped),
-            What::Show { file } => show(session, &Calls::read(&file).map_err(failure)?),
+            What::Show { file } => show(session, &read_trace(&file)?),
         }
     }
 }

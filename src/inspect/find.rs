@@ -33,8 +33,11 @@ pub fn find(disk: Arc<dyn Vfs>, path: &Path, key: &[u8]) -> Result<Found> {
     }
     let engine = look.engine().unwrap_or_else(|| header::likely_engine(&look.dir, &look.entries));
     let mut found = Found { engine: engine.name().into(), is_sure: true, ..Found::default() };
-    if let Err(reason) = &look.store {
-        found.notes.push(format!("liveness unknown: {reason}"));
+    match &look.store {
+        // A store that is whole can be read, unless somebody writes to it.
+        Err(reason) if look.is_locked() => found.miss(format!("liveness unknown: {reason}")),
+        Err(reason) => found.notes.push(format!("liveness unknown: {reason}")),
+        Ok(_) => {}
     }
     match look.store_id().or_else(|| header::vote(&look.dir, &look.entries)) {
         None => found.miss("without the store's id no checksum can be checked".into()),

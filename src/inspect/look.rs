@@ -25,7 +25,7 @@ pub(super) struct Look {
     pub(super) identity: std::result::Result<Option<Identity>, String>,
     /// The store, or why its records' liveness is unknown.
     pub(super) store: std::result::Result<Store, String>,
-    _lock: Option<Box<dyn DirLock>>,
+    lock: Option<Box<dyn DirLock>>,
 }
 
 /// The store of either engine.
@@ -47,7 +47,12 @@ impl Look {
             (Err(error), _) => Err(error.to_string()),
             (Ok(_), Ok(Some(identity))) => Store::read(&dir, identity).map_err(|e| e.to_string()),
         };
-        Ok(Look { dir, entries, identity, store, _lock: lock.ok() })
+        Ok(Look { dir, entries, identity, store, lock: lock.ok() })
+    }
+
+    /// Whether writers are kept out: what can not be read then is damaged.
+    pub(super) fn is_locked(&self) -> bool {
+        self.lock.is_some()
     }
 
     /// The store's id, if its identity can be read.

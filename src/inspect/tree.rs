@@ -136,7 +136,7 @@ impl Tree {
 
     /// The tables that a get may ask before this one: those of the levels above, and in level 0 the newer
     /// ones, as far as their keys cross its own.
-    fn above(&self, number: u64, meta: &TableMeta) -> Vec<u64> {
+    pub(super) fn above(&self, number: u64, meta: &TableMeta) -> Vec<u64> {
         let (smallest, largest) = (user_key(&meta.smallest), user_key(&meta.largest));
         let is_above = |(other, found): &(&u64, &TableMeta)| {
             let is_newer = match (found.level, meta.level) {

@@ -31,7 +31,8 @@ use crate::inspect::bytes::Bytes;
 use crate::inspect::header;
 use crate::inspect::verify::report::{Check, Damage, Report};
 use crate::vfs::dir::Dir;
-use crate::vfs::{DirEntry, LockMode, Vfs};
+use crate::vfs::{Cause, DirEntry, LockMode, Vfs};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -39,7 +40,7 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// [`Error::NoStore`] where there is none; [`Error::Locked`] while somebody writes to it; whatever keeps
-/// it from being listed.
+/// it from being listed; [`Error::Io`] if one of its files may not be read.
 pub fn verify(disk: Arc<dyn Vfs>, path: &Path) -> Result<Report> {
     let dir = Dir::new(disk, path);
     if dir.list()?.is_none() {
@@ -47,6 +48,7 @@ pub fn verify(disk: Arc<dyn Vfs>, path: &Path) -> Result<Report> {
     }
     let _lock = dir.lock(LockMode::Shared)?;
     let entries = dir.list()?.unwrap_or_default();
+    may_read(&dir, &entries)?;
     let report = Report { path: path.display().to_string(), ..Report::default() };
     let mut verifier = Verifier { dir, entries, store_id: 0, logs_are_whole: false, report };
     let engine = verifier.identity()?;
@@ -56,6 +58,21 @@ pub fn verify(disk: Arc<dyn Vfs>, path: &Path) -> Result<Report> {
         EngineKind::Bitcask | EngineKind::Memory => verifier.store(),
     }
     Ok(verifier.report)
+}
+
+/// A file that this user may not read is no damage, and nothing can be said of it.
+fn may_read(dir: &Dir, entries: &[DirEntry]) -> Result<()> {
+    for entry in entries.iter().filter(|entry| filename::parse(&entry.name).is_some()) {
+        match dir.open(&entry.name, Cause::Inspect) {
+            Err(error) if is_denied(&error) => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn is_denied(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
 }
 
 /// A verification in progress.

@@ -1,6 +1,7 @@
 //! batch: all of it, or nothing.
 
-use crate::user::User;
+use crate::user::{User, interrupt};
+use std::io::Write;
 
 #[test]
 fn lines_are_applied_together() {
@@ -62,5 +63,25 @@ fn with_nul_every_word_is_taken_as_it_is() {
         user.feed(["batch", "-0"], b"set\0a\0b\0set\0c").fails(2, "step 2");
         user.feed(["batch", "-0"], b"rm\0c\0oops\0c\0").fails(2, "step 2: oops");
         user.line("scan --count").prints("2\n");
+    });
+}
+
+// Ctrl-C goes to all of a pipeline. It killed who wrote the steps; the end of the pipe that this made passed for the
+// end of the steps, and half of a batch was written, or half of a value, with exit code 0. Nobody looked at the
+// interrupt behind the last byte.
+#[test]
+fn an_interrupt_that_ends_the_pipe_writes_nothing() {
+    User::each(|user| {
+        for args in ["batch", "set k -"] {
+            let mut child = user.start(args);
+            let mut stdin = child.stdin.take().unwrap();
+            // More than the pipe holds, so that reading has begun.
+            let line = format!("{}\t1\n", "#".repeat(200_000));
+            stdin.write_all(line.as_bytes()).unwrap();
+            interrupt(&child);
+            drop(stdin);
+            assert_eq!(child.wait().unwrap().code(), Some(130), "{args}");
+            user.line("scan --count").prints("0\n");
+        }
     });
 }

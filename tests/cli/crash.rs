@@ -118,3 +118,20 @@ fn a_long_run_can_be_interrupted() {
         assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
     });
 }
+
+// It printed its tables, whatever was asked for.
+#[test]
+fn what_can_be_crashed_is_listed_as_objects() {
+    User::each(|user| {
+        let text = String::from_utf8(user.line("crash --list --json").stdout).unwrap();
+        let objects: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(
+            objects.iter().any(|o| o["workload"] == "creation" && o["engines"][0] == user.engine),
+            "{text}"
+        );
+        assert!(
+            objects.iter().any(|o| o["sync"] == "sync:log" && o["times"][user.engine].is_u64()),
+            "{text}"
+        );
+    });
+}

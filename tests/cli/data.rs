@@ -29,6 +29,17 @@ fn a_condition_that_does_not_hold_writes_nothing() {
     });
 }
 
+// With a condition that does not hold --get printed nothing, though the old value is the reason.
+#[test]
+fn the_old_value_is_printed_where_it_stays() {
+    User::each(|user| {
+        user.line("set tea green --if-present --get").answers(1, "Key not found\n");
+        user.line("set tea green --if-absent --get").prints("Key not found\n");
+        user.line("set tea black --if-absent --get").answers(1, "green\n");
+        user.line("get tea").prints("green\n");
+    });
+}
+
 #[test]
 fn exists_answers_by_its_exit_code() {
     User::each(|user| {

@@ -242,3 +242,47 @@ fn a_recorded_run_is_the_same_when_it_is_replayed() {
         assert_eq!(compared.stdout, replay.stdout);
     });
 }
+
+// The help of compare and advise promised a --list that only bench had; with --json it was a table.
+#[test]
+fn the_workloads_are_listed_by_all_who_run_them() {
+    User::each(|user| {
+        let list = user.line("bench --list");
+        assert_eq!(list.code, Some(0));
+        let lines = list.stdout.split(|byte| *byte == b'\n').count() - 2;
+        let user_of_both = |verb: &str| {
+            let mut command = user.kvs();
+            let output = command.env_remove("KVS_ENGINE").args([verb, "--list"]).output().unwrap();
+            assert_eq!((output.status.code(), output.stdout), (Some(0), list.stdout.clone()), "{verb}");
+        };
+        ["compare", "advise"].into_iter().for_each(user_of_both);
+        let objects = json_lines(&user.line("bench --list --json").stdout);
+        assert_eq!(objects.len(), lines);
+        assert!(
+            objects.iter().any(|object| object["workload"] == "fillrandom" && object["about"].is_string())
+        );
+    });
+}
+
+// One of the two was dropped without a word.
+#[test]
+fn csv_and_json_exclude_each_other() {
+    User::each(|user| {
+        for line in ["bench fillseq --keys 1k --csv --json", "--json compare fillseq --keys 1k --csv"] {
+            user.line(line).fails(2, "--csv cannot be used with --json");
+        }
+    });
+}
+
+// Repair is for stores: for a file that is no trace it was the wrong advice.
+#[test]
+fn what_is_no_trace_is_not_to_be_repaired() {
+    User::each(|user| {
+        user.write("notes", "hello");
+        for line in ["trace show notes", "trace replay notes", "bench --trace notes"] {
+            let answer = user.line(line);
+            answer.fails(4, "is it a trace?");
+            assert!(!answer.stderr.contains("repair"), "{answer:?}");
+        }
+    });
+}

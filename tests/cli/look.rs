@@ -173,3 +173,63 @@ fn the_shell_looks_at_files_between_writes() {
         assert!(text.contains("live   set") && text.contains("\nsound\nblack\n"), "{text}");
     });
 }
+
+// A newer version stood in a table that was cut to nothing: the older one was called live, where a get fails. And where
+// the manifest or the file with the key was damaged or gone, find knew of no version, or of an `unknown` one, and was
+// sure of it: exit code 1, or 0.
+#[test]
+fn what_find_can_not_read_may_hide_a_version() {
+    User::each(|user| {
+        // Bitcask's flush would merge the old one away.
+        let flush = if user.engine == "lsm" { "flush\n" } else { "" };
+        let script = format!("set a old\n{flush}set a new\n{flush}");
+        user.feed(["-p", "db", "shell"], script.as_bytes()).prints("");
+        let of_value = |value: &[u8]| {
+            let holds = |path: &String| user.read(path).windows(3).any(|bytes| bytes == value);
+            files(user).into_iter().find(holds).expect("a file holds the value")
+        };
+        // The state of the newest version that is found; `unknown`, if none is.
+        let newest = |file: &str| {
+            let answer = user.line("-p db find a");
+            assert_eq!((answer.code, answer.stderr.is_empty()), (Some(4), false), "{file}: {answer:?}");
+            let text = String::from_utf8(answer.stdout).unwrap();
+            text.lines()
+                .nth(1)
+                .map_or("unknown", |row| if row.starts_with("live") { "live" } else { "unknown" })
+        };
+        let (old, new) = (of_value(b"old"), of_value(b"new"));
+        for file in [&new[..], &old[..], "db/MANIFEST", "db/ENGINE"] {
+            let bytes = user.read(file);
+            // What stands below the newest version hides nothing.
+            let wanted = if file == old && old != new { "live" } else { "unknown" };
+            for len in [0, bytes.len() / 2] {
+                user.write(file, &bytes[..len]);
+                assert_eq!(newest(file), wanted, "{file}, {len} bytes");
+                user.line("-p db get a").fails(4, "damaged");
+            }
+            user.remove(file);
+            assert_eq!(newest(file), "unknown", "{file} is gone");
+            user.write(file, &bytes);
+        }
+        assert_eq!(user.line("-p db find a").code, Some(0));
+    });
+}
+
+// The text showed the value, and the object did not.
+#[test]
+fn find_tells_the_value_in_json_too() {
+    User::each(|user| {
+        user.line("-p db set tea green").prints("");
+        user.run(["-p", "db", "set", "tea", &"x".repeat(100)]).prints("");
+        user.line("-p db rm tea").prints("");
+        let text = String::from_utf8(user.line("-p db find tea --json").stdout).unwrap();
+        let found: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!((&found[0]["kind"], &found[0]["value"]), (&"remove".into(), &serde_json::Value::Null));
+        assert_eq!(
+            (&found[1]["value_begins"], &found[1]["value_bytes"]),
+            (&"x".repeat(64).into(), &100.into())
+        );
+        assert_eq!(found[2]["value"], "green");
+    });
+}

@@ -58,6 +58,20 @@ fn every_command_has_a_help_with_an_example() {
     });
 }
 
+// The commands below a command had none.
+#[test]
+fn every_command_below_a_command_has_an_example() {
+    User::each(|user| {
+        for verb in ["explain get", "explain scan", "trace record", "trace replay", "trace show"] {
+            for help in ["-h", "--help"] {
+                let text = String::from_utf8(user.line(&format!("{verb} {help}")).stdout).unwrap();
+                let (_, examples) = text.split_once("Example").expect(verb);
+                assert!(examples.contains(verb.split(' ').next_back().unwrap()), "{verb}: {text}");
+            }
+        }
+    });
+}
+
 #[test]
 fn completions_for_every_shell() {
     User::each(|user| {

@@ -107,3 +107,38 @@ fn while_it_holds_the_store_others_are_kept_out() {
         user.line("get k").prints("v\n");
     });
 }
+
+// A script that met damage, or a disk that failed, ended with 0 like one that went well. What a slip of the hand can
+// be is still none of that.
+#[test]
+fn a_script_ends_with_the_worst_it_met() {
+    User::each(|user| {
+        let slips = b"gte\nget nope\nrm nope\nimport nope\ncompact\nset k v --if-present\n";
+        assert_eq!(user.feed(["shell"], slips).code, Some(0));
+        user.line("-p dir set x y").prints("");
+        assert_eq!(user.feed(["shell"], b"set k v\nimport dir\nget k\n").code, Some(3), "a directory");
+        let mut shell = user.start("-p db shell");
+        say(&mut shell, "set tea green-and-fresh");
+        say(&mut shell, "get tea");
+        assert_eq!(hear(&mut shell), "green-and-fresh");
+        let name = if user.engine == "lsm" { "db/000001.wal" } else { "db/000001.seg" };
+        let mut bytes = user.read(name);
+        let at = bytes.windows(5).position(|bytes| bytes == b"fresh").unwrap();
+        bytes[at] ^= 1;
+        user.write(name, bytes);
+        say(&mut shell, "verify");
+        say(&mut shell, "import dir");
+        assert_eq!(finish(shell).0, Some(4));
+    });
+}
+
+// It printed a comment of the source.
+#[test]
+fn the_shell_says_what_its_lines_are() {
+    User::each(|user| {
+        for line in ["-h", "--help"] {
+            let text = String::from_utf8(user.feed(["shell"], line.as_bytes()).stdout).unwrap();
+            assert!(text.starts_with("The commands of the shell"), "{text}");
+        }
+    });
+}

@@ -1,7 +1,9 @@
 //! import and export: what goes out comes in again.
 
-use crate::user::{User, interrupt, noise};
+use crate::user::{User, interrupt, names, noise};
+use std::fs::{Permissions, set_permissions};
 use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 /// Pairs of any bytes, the awkward ones among them.
 fn filled(user: &User) {
@@ -210,6 +212,23 @@ fn the_line_that_breaks_the_order_is_named() {
     });
 }
 
+// The producer died in the middle of a line, and the line was called wrong, or, where it had its tab, imported.
+#[test]
+fn an_interrupt_that_ends_the_pipe_imports_no_half_of_a_line() {
+    User::each(|user| {
+        let mut child = user.start("import --batch 10");
+        let lines: String = (0..20_000).map(|i| format!("key{i:06}\tvalue{i}\n")).collect();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(lines.as_bytes()).unwrap();
+        stdin.write_all(b"zz-half\tof a va").unwrap();
+        interrupt(&child);
+        drop(stdin);
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        let text = user.line("scan").stdout;
+        assert!(lines.as_bytes().starts_with(&text), "whole lines only");
+    });
+}
+
 #[test]
 fn an_interrupt_leaves_whole_batches() {
     User::each(|user| {
@@ -225,5 +244,76 @@ fn an_interrupt_leaves_whole_batches() {
         assert!(count <= 20_000, "{count}");
         let first: String = lines.split_inclusive('\n').take(count as usize).collect();
         user.line("scan").prints(&first);
+    });
+}
+
+// An empty file was enough for a store; batch makes none then.
+#[test]
+fn an_import_of_nothing_makes_no_store() {
+    User::each(|user| {
+        for args in ["import --json", "import --sorted --json"] {
+            user.line(args).prints("{\"imported\":0}\n");
+            assert!(user.names().is_empty());
+        }
+        user.line("--read-only import").fails(3, "reading only");
+    });
+}
+
+// export emptied FILE before it knew what to write: a typo in -p made an empty file of a backup, with exit code 0; an
+// export that failed left a part of itself in its place; and one into a file of the store destroyed the store.
+#[test]
+fn an_export_replaces_a_file_as_a_whole_or_not_at_all() {
+    User::each(|user| {
+        user.write("backup.tsv", "good");
+        let answer = user.line("-p typo export backup.tsv");
+        answer.answers(0, "");
+        assert!(answer.stderr.contains("no store here: backup.tsv is left as it is"), "{answer:?}");
+        user.line("-p typo export new.tsv").answers(0, "");
+        user.line("-p db set a 1").prints("");
+        user.run(["-p", "db", "set", "b", "x\ny"]).prints("");
+        user.line("-p db export backup.tsv").fails(2, "--enc escape");
+        assert_eq!(
+            (user.read("backup.tsv"), user.names()),
+            (b"good".to_vec(), vec!["backup.tsv".into(), "db".into()])
+        );
+        user.line("-p db export backup.tsv --prefix a").prints("");
+        assert_eq!(user.read("backup.tsv"), b"a\t1\n");
+        user.line("-p db export nowhere/new.tsv").fails(3, "nowhere");
+        user.line("-p db export db").fails(3, "directory");
+    });
+}
+
+#[test]
+fn an_export_does_not_overwrite_a_store() {
+    User::each(|user| {
+        user.line("-p db set a 1").prints("");
+        let before: Vec<_> = names(&user.path("db")).into_iter().map(|name| format!("db/{name}")).collect();
+        let kept: Vec<_> = before.iter().map(|name| user.read(name)).collect();
+        for file in before.iter().chain([&"db/../db/000777.seg".to_string()]) {
+            user.run(["-p", "db", "export", file]).fails(2, "a file of a store");
+        }
+        user.line("-p other set x y").prints("");
+        user.line("-p other export db/MANIFEST").fails(2, "a file of a store");
+        assert_eq!(before.iter().map(|name| user.read(name)).collect::<Vec<_>>(), kept);
+        user.line("-p db export db/pairs.tsv").prints("");
+        assert_eq!(user.read("db/pairs.tsv"), b"a\t1\n");
+    });
+}
+
+#[test]
+fn an_export_writes_through_links_and_into_pipes() {
+    User::each(|user| {
+        user.line("set a 1").prints("");
+        user.write("real", "a longer text that was there before");
+        symlink("real", user.path("link")).unwrap();
+        set_permissions(user.path("real"), Permissions::from_mode(0o640)).unwrap();
+        user.line("export link --format tsv").prints("");
+        assert_eq!((user.read("real"), user.path("link").is_symlink()), (b"a\t1\n".to_vec(), true));
+        assert_eq!(user.path("real").metadata().unwrap().permissions().mode() & 0o777, 0o640);
+        user.line("export /dev/stdout --format tsv").prints("a\t1\n");
+        user.line("export /dev/null --format tsv").prints("");
+        let script =
+            format!("{} export /dev/stdout --format tsv > real; cat real", env!("CARGO_BIN_EXE_kvs"));
+        assert_eq!(user.sh(&script).output().unwrap().stdout, b"a\t1\n");
     });
 }

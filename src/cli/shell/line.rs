@@ -32,6 +32,7 @@ pub(crate) enum Dot {
 
 #[derive(Debug, Parser)]
 #[command(name = "", no_binary_name = true, args_override_self = true, disable_help_subcommand = true)]
+#[command(about = "The commands of the shell; .help also tells those that begin with a dot")]
 struct Line {
     #[command(flatten)]
     style: Style,

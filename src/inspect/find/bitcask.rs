@@ -2,7 +2,7 @@
 
 use crate::engine::bitcask::hint::Hint;
 use crate::engine::bitcask::keydir::SHARDS;
-use crate::engine::bitcask::segment::{Origin, SegmentState};
+use crate::engine::bitcask::segment::{Origin, SegmentMeta, SegmentState};
 use crate::engine::filename::{self, FileName};
 use crate::inspect::bytes::Bytes;
 use crate::inspect::entry;
@@ -40,6 +40,7 @@ fn segment(look: &Look, store_id: u64, number: u64, key: &[u8], found: &mut Foun
     let Some(header) = header else {
         return found.miss(format!("{name}: no header, and no record with a right checksum"));
     };
+    let durable = look.meta(number).map_or(0, durable);
     let mut scan = Scan::new(bytes, header, entry::is_likely, u64::MAX);
     let mut groups = Groups::default();
     // Records of a group count when it has its Last.
@@ -50,7 +51,7 @@ fn segment(look: &Look, store_id: u64, number: u64, key: &[u8], found: &mut Foun
             Piece::Gap(gap) => {
                 groups.cut();
                 pending.clear();
-                found.gap(&name, &gap);
+                found.gap(&name, &gap, durable);
                 continue;
             }
         };
@@ -76,6 +77,14 @@ fn segment(look: &Look, store_id: u64, number: u64, key: &[u8], found: &mut Foun
             Member::Continues => {}
             Member::Stray => pending.clear(),
         }
+    }
+}
+
+/// Bytes of a segment that were durable when the manifest spoke of it last.
+fn durable(meta: &SegmentMeta) -> u64 {
+    match &meta.state {
+        SegmentState::Sealed(sealed) => sealed.len,
+        SegmentState::Active { durable } => *durable,
     }
 }
 

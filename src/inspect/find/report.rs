@@ -34,7 +34,7 @@ pub struct Version {
     /// `set` or `remove`; `hint` for the entry of a hint.
     pub kind: &'static str,
     /// `live`: a get finds it. `dead`: none does. `tombstone`: it is the newest, and a removal.
-    /// `unknown`, where the store can not be read.
+    /// `unknown`, where the store, or what may hold a newer one, can not be read.
     pub state: &'static str,
     /// Bytes of the value.
     pub value_bytes: u64,
@@ -50,10 +50,10 @@ impl Found {
         self.is_sure = false;
     }
 
-    /// A part of a log that can not be read.
-    pub(super) fn gap(&mut self, name: &str, gap: &Gap) {
+    /// A part of a log that can not be read. Its first `durable` bytes were whole once.
+    pub(super) fn gap(&mut self, name: &str, gap: &Gap, durable: u64) {
         let (at, len, why) = (gap.offset, gap.end - gap.offset, gap.why);
-        match (gap.is_followed, gap.is_zero) {
+        match (gap.is_followed || at < durable, gap.is_zero) {
             (true, _) => self.miss(format!("{name}: {len} bytes at {at} can not be read: {why}")),
             (false, true) => {}
             (false, false) => {

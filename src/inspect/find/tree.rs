@@ -4,6 +4,7 @@ use crate::engine::filename::{self, FileName};
 use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::key::{self, Kind as What};
 use crate::engine::lsm::table::format::Salt;
+use crate::engine::lsm::version::edit::WalState;
 use crate::engine::lsm::wal;
 use crate::inspect::batch::{LoggedBatch, is_likely};
 use crate::inspect::bytes::Bytes;
@@ -13,15 +14,26 @@ use crate::inspect::scan::{Piece, Scan};
 use crate::inspect::state::State;
 use crate::inspect::table::TableFile;
 use crate::inspect::table::part::{Kind, Opened, Region};
+use crate::inspect::tree::Tree;
 use std::cmp::{Ordering, Reverse};
+use std::collections::BTreeSet;
 
 pub(super) fn find(look: &Look, store_id: u64, key: &[u8], found: &mut Found) {
+    let mut lossy = Lossy::default();
     for entry in &look.entries {
+        let was_sure = std::mem::replace(&mut found.is_sure, true);
         match filename::parse(&entry.name) {
-            Some(FileName::Wal(number)) => log(look, store_id, number, key, found),
-            Some(FileName::Table(number)) => table(look, store_id, number, key, found),
+            Some(FileName::Wal(number)) => {
+                log(look, store_id, number, key, found);
+                lossy.has_log |= !found.is_sure;
+            }
+            Some(FileName::Table(number)) => {
+                table(look, store_id, number, key, found);
+                lossy.tables.extend((!found.is_sure).then_some(number));
+            }
             _ => {}
         }
+        found.is_sure &= was_sure;
     }
     found.versions.sort_by_key(|version| Reverse(version.seqno));
     let Some(tree) = look.tree() else { return };
@@ -32,7 +44,27 @@ pub(super) fn find(look: &Look, store_id: u64, key: &[u8], found: &mut Found) {
         _ => false,
     };
     if let Some(newest) = found.versions.iter_mut().find(is_live) {
-        newest.state = if newest.kind == "set" { "live" } else { "tombstone" };
+        newest.state = match newest.kind {
+            _ if lossy.may_hide(tree, newest) => "unknown",
+            "set" => "live",
+            _ => "tombstone",
+        };
+    }
+}
+
+/// What can not be read whole, and so may hold a version that nobody sees.
+#[derive(Default)]
+struct Lossy {
+    has_log: bool,
+    tables: BTreeSet<u64>,
+}
+
+impl Lossy {
+    /// Whether a get may have to look into one of these before it finds this version.
+    fn may_hide(&self, tree: &Tree, version: &Version) -> bool {
+        let Some(FileName::Table(number)) = filename::parse(&version.file) else { return self.has_log };
+        let above = tree.listing.tables.get(&number).map(|meta| tree.above(number, meta)).unwrap_or_default();
+        self.has_log || above.iter().chain([&number]).any(|table| self.tables.contains(table))
     }
 }
 
@@ -47,10 +79,15 @@ fn log(look: &Look, store_id: u64, number: u64, key: &[u8], found: &mut Found) {
         Ok(bytes) => bytes,
         Err(error) => return found.miss(error.to_string()),
     };
+    let meta = look.tree().and_then(|tree| tree.listing.wals.get(&number));
+    let durable = meta.map_or(0, |meta| match meta.state {
+        WalState::Sealed { len, .. } => len,
+        WalState::Active { durable } => durable,
+    });
     let mut scan = Scan::new(bytes, wal::header(store_id, number), is_likely, u64::MAX);
     while let Some(piece) = scan.next_piece() {
         match piece {
-            Piece::Gap(gap) => found.gap(&name, &gap),
+            Piece::Gap(gap) => found.gap(&name, &gap, durable),
             Piece::Record(frame) => {
                 let Some(batch) = LoggedBatch::read(scan.bytes(), &frame) else { continue };
                 batch.each(scan.bytes(), |bytes, seqno, op| {
@@ -77,6 +114,11 @@ fn table(look: &Look, store_id: u64, number: u64, key: &[u8], found: &mut Found)
         Ok(bytes) => bytes,
         Err(error) => return found.miss(error.to_string()),
     };
+    let len = bytes.len();
+    let meta = look.tree().and_then(|tree| tree.listing.tables.get(&number));
+    if let Some(meta) = meta.filter(|meta| meta.len != len) {
+        found.miss(format!("{name}: {len} bytes; the manifest says {}", meta.len));
+    }
     let mut file = TableFile::read(bytes, Salt::new(store_id, number));
     let named = file.properties.as_ref().ok().and_then(|properties| properties.comparator.parse().ok());
     let order = look.tree().map(|tree| tree.order.clone()).or(named).unwrap_or_default();
