@@ -158,6 +158,7 @@ fn report(source: &Path, dest: &Path, sources: Sources, salvage: Salvage) -> Rep
         engine: bitcask::NAME.into(),
         saved: salvage.saved,
         lost: salvage.lost,
+        is_sure: sources.is_known,
         keys: salvage.keys,
         notes,
     }

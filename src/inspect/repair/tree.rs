@@ -6,16 +6,17 @@ use crate::engine::kind::EngineKind;
 use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::key::{self, Kind};
 use crate::engine::lsm::table::format::Salt;
-use crate::engine::lsm::version::edit::{LiveFile, WalState};
+use crate::engine::lsm::version::edit::{LiveFile, WalMeta, WalState};
 use crate::engine::lsm::wal;
 use crate::engine::manifest;
 use crate::engine::options::OpenOptions;
 use crate::engine::{KvsEngine, Pairs};
 use crate::error::{Error, Result};
+use crate::inspect::batch::is_likely;
 use crate::inspect::bytes::Bytes;
 use crate::inspect::header;
-use crate::inspect::repair::report::{Lost, Report, Saved};
-use crate::inspect::sweep::{Input, Loss, Sort, Sweep};
+use crate::inspect::repair::report::{Lost, Report, Saved, torn};
+use crate::inspect::sweep::{Input, Loss, Sort, Sweep, Tail};
 use crate::inspect::table::TableFile;
 use crate::inspect::text::{count, quoted};
 use crate::inspect::tree::Listing;
@@ -47,8 +48,7 @@ pub(super) fn repair(disk: Arc<dyn Vfs>, dir: Dir, dest: &Path) -> Result<Report
     let is_known = source.listing.is_some();
     // The first pass finds out what is lost: whether the left-over files are needed, and whether there is
     // anything to save.
-    let mut survivors = Survivors::new(&source, live.clone());
-    while survivors.next_pair()?.is_some() {}
+    let mut survivors = Survivors::read(&source, live.clone())?;
     let mut inputs = live;
     if (!survivors.sweep.lost.is_empty() || !source.lost.is_empty()) && !leftovers.is_empty() {
         let files = count(leftovers.len() as u64, "file");
@@ -57,8 +57,7 @@ pub(super) fn repair(disk: Arc<dyn Vfs>, dir: Dir, dest: &Path) -> Result<Report
              removed before a compaction may be there again"
         ));
         inputs.extend(leftovers);
-        survivors = Survivors::new(&source, inputs.clone());
-        while survivors.next_pair()?.is_some() {}
+        survivors = Survivors::read(&source, inputs.clone())?;
     }
     let is_whole = survivors.sweep.lost.is_empty() && source.lost.is_empty() && is_known;
     if survivors.saved.records == 0 && !is_whole {
@@ -72,6 +71,7 @@ pub(super) fn repair(disk: Arc<dyn Vfs>, dir: Dir, dest: &Path) -> Result<Report
     store.load_sorted(&mut survivors)?;
     store.sync()?;
     drop(store);
+    survivors.settle(&source);
     let Survivors { sweep, saved, mut notes, .. } = survivors;
     source.take_losses(sweep.lost, &sweep.inputs);
     source.notes.append(&mut notes);
@@ -186,12 +186,16 @@ impl Source {
             let all = tables.iter().map(|number| self.table_input(*number, &tables));
             return (logs.into_iter().chain(all.collect::<Vec<_>>()).collect(), Vec::new());
         };
-        for (number, meta) in &listing.wals {
-            let wanted = match meta.state {
-                WalState::Sealed { len, .. } => len,
-                WalState::Active { durable } => durable,
-            };
-            self.check_len(&filename::wal(*number), &lens, wanted, "");
+        let mut headless = BTreeSet::new();
+        for (&number, meta) in &listing.wals {
+            let (name, wanted) = (filename::wal(number), durable(meta));
+            if self.is_headless(number) {
+                headless.insert(number);
+                let len = lens.get(&name).map_or(wanted, |&len| wanted.max(len));
+                self.lose(&name, 0, len, "no header, and no record with a right checksum".into());
+            } else {
+                self.check_len(&name, &lens, wanted, "");
+            }
         }
         for (number, meta) in &listing.tables {
             let [smallest, largest] =
@@ -200,7 +204,7 @@ impl Source {
             self.check_len(&filename::table(*number), &lens, meta.len, &held);
         }
         let (mut live, mut leftovers) = (Vec::new(), Vec::new());
-        for number in logs {
+        for number in logs.into_iter().filter(|number| !headless.contains(number)) {
             let input = self.log_input(number);
             let is_live = listing.wals.contains_key(&number);
             if is_live { live.push(input) } else { leftovers.push(input) }
@@ -223,6 +227,21 @@ impl Source {
             Some(_) => return,
         };
         self.lose(name, found, wanted - found, format!("{reason}{held}"));
+    }
+
+    /// Whether a log is there, and nothing of it: one that an edit names has had a whole header.
+    fn is_headless(&self, number: u64) -> bool {
+        let Ok(mut bytes) = Bytes::open(&self.dir, &filename::wal(number)) else { return false };
+        let is_log = |found: Header| found.kind == wal::LOG_KIND && found.store_id == self.store_id;
+        let candidates = [wal::header(self.store_id, number)];
+        !header::read(&mut bytes).is_some_and(is_log)
+            && header::prove(&bytes, &candidates, is_likely, u64::MAX).is_none()
+    }
+
+    /// How much of a log the manifest says was durable; `None` if it does not name it.
+    fn durable(&self, input: &Input) -> Option<u64> {
+        let Sort::Log(header) = input.sort else { return None };
+        self.listing.as_ref()?.wals.get(&header.number).map(durable)
     }
 
     /// A log, by what its header says that it is.
@@ -290,9 +309,18 @@ impl Source {
             engine: EngineKind::Lsm.name().into(),
             saved,
             lost: self.lost,
+            is_sure: self.listing.is_some(),
             keys: Vec::new(),
             notes,
         }
+    }
+}
+
+/// So much of a log was durable.
+fn durable(meta: &WalMeta) -> u64 {
+    match meta.state {
+        WalState::Sealed { len, .. } => len,
+        WalState::Active { durable } => durable,
     }
 }
 
@@ -317,6 +345,30 @@ impl Survivors {
             last: None,
             value: Vec::new(),
             notes: Vec::new(),
+        }
+    }
+
+    /// Goes over all of it once.
+    fn read(source: &Source, inputs: Vec<Input>) -> Result<Survivors> {
+        let mut survivors = Survivors::new(source, inputs);
+        while survivors.next_pair()?.is_some() {}
+        survivors.settle(source);
+        Ok(survivors)
+    }
+
+    /// Tells losses from mere notes where logs end: what stands there is lost if the manifest or a record says
+    /// that it was durable, or if nothing is known of the log.
+    fn settle(&mut self, source: &Source) {
+        for Tail { input, from, to, reason, is_zero, claimed } in std::mem::take(&mut self.sweep.tails) {
+            let log = &self.sweep.inputs[input];
+            let lose = |reason| Loss { input, from, to, reason, between: (None, None) };
+            match (source.durable(log), is_zero) {
+                (Some(durable), _) if from < durable.max(claimed) => self.sweep.lost.push(lose(reason)),
+                // Written ahead and not used.
+                (_, true) => {}
+                (Some(_), false) => self.notes.push(torn(&log.name(), from, to - from)),
+                (None, false) => self.sweep.lost.push(lose(format!("{reason}: a torn tail, or damage"))),
+            }
         }
     }
 
