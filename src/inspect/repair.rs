@@ -78,9 +78,14 @@ fn repair_bitcask(disk: Arc<dyn Vfs>, dir: Dir, dest: &Path) -> Result<Report> {
     let source = &*source;
     let mut sources = Sources::find(&dir)?;
     let mut salvage = Salvage::new(dir);
-    sources.live.iter().for_each(|segment| salvage.read(segment));
-    if !salvage.lost.is_empty() && !sources.leftovers.is_empty() {
-        // What a merge has replaced may still hold what its output has lost.
+    let mut is_output_lost = false;
+    for segment in &sources.live {
+        let lost = salvage.lost.len();
+        salvage.read(segment);
+        is_output_lost |= segment.is_output && salvage.lost.len() > lost;
+    }
+    if is_output_lost && !sources.leftovers.is_empty() {
+        // What a merge has replaced may still hold what its output has lost, and nothing else that is lost.
         let segments = count(sources.leftovers.len() as u64, "segment");
         sources.notes.push(format!(
             "{segments} that the manifest does not name were read as well, because of the losses: keys that \

@@ -25,6 +25,8 @@ pub(super) struct Source {
     pub(super) sealed: Option<Sealed>,
     /// So much of it was durable, all of a sealed one, if the manifest names it.
     pub(super) durable: Option<u64>,
+    /// Whether a merge wrote it, as the manifest says.
+    pub(super) is_output: bool,
     /// No record in it is older.
     pub(super) first_seqno: u64,
     /// Whether the manifest names it but it is not there.
@@ -56,6 +58,7 @@ impl Sources {
             store_id,
             sealed: meta.and_then(sealed),
             durable: meta.map(durable),
+            is_output: meta.is_some_and(|meta| meta.origin == Origin::Merge),
             first_seqno: meta.map_or(0, |meta| meta.first_seqno),
             is_missing: !found.contains(&number),
         };

@@ -50,7 +50,8 @@ pub(super) fn repair(disk: Arc<dyn Vfs>, dir: Dir, dest: &Path) -> Result<Report
     // anything to save.
     let mut survivors = Survivors::read(&source, live.clone())?;
     let mut inputs = live;
-    if (!survivors.sweep.lost.is_empty() || !source.lost.is_empty()) && !leftovers.is_empty() {
+    // They hold what a flush or a compaction has put into tables, and nothing else that is lost.
+    if (survivors.is_table_lost() || source.is_table_lost()) && !leftovers.is_empty() {
         let files = count(leftovers.len() as u64, "file");
         source.notes.push(format!(
             "{files} that the manifest does not name were read as well, because of the losses: keys that were \
@@ -220,6 +221,14 @@ impl Source {
         (live, leftovers)
     }
 
+    fn is_table_lost(&self) -> bool {
+        let names: BTreeSet<_> = self.lost.iter().map(|lost| &lost.path).collect();
+        let tables = self.listing.iter().flat_map(|listing| listing.tables.keys());
+        { tables }.any(|number| {
+            names.contains(&self.dir.join(&filename::table(*number)).display().to_string())
+        })
+    }
+
     fn check_len(&mut self, name: &str, lens: &BTreeMap<String, u64>, wanted: u64, held: &str) {
         let (found, reason) = match lens.get(name) {
             None => (0, "the file is missing"),
@@ -354,6 +363,11 @@ impl Survivors {
         while survivors.next_pair()?.is_some() {}
         survivors.settle(source);
         Ok(survivors)
+    }
+
+    fn is_table_lost(&self) -> bool {
+        let sort = |loss: &Loss| self.sweep.inputs[loss.input].sort;
+        self.sweep.lost.iter().any(|loss| matches!(sort(loss), Sort::Table(_)))
     }
 
     /// Tells losses from mere notes where logs end: what stands there is lost if the manifest or a record says
