@@ -31,6 +31,7 @@ use crate::engine::bitcask::options::BitcaskOptions;
 use crate::engine::bitcask::{self, Bitcask};
 use crate::engine::identity::Identity;
 use crate::engine::kind::EngineKind;
+use crate::engine::migrate::unfinished::{build, check};
 use crate::engine::options::{OpenOptions, WriteOptions};
 use crate::error::{Error, Result};
 use crate::inspect::header;
@@ -48,7 +49,8 @@ use std::sync::Arc;
 const BATCH_BYTES: usize = 1 << 20;
 
 /// Saves what is whole of the store at `source` into a new store at `dest`, which must be missing or
-/// empty. Needs memory for every key, as opening does.
+/// empty, or what a repair that was killed has left: until all is there, `dest` is no store. Needs memory for every
+/// key, as opening does.
 ///
 /// # Errors
 /// [`Error::Corruption`] if there is damage and nothing that can be saved; [`Error::NoStore`] if there is
@@ -59,7 +61,7 @@ pub fn repair(disk: Arc<dyn Vfs>, source: &Path, dest: &Path) -> Result<Report> 
     if dir.list()?.is_none() {
         return Err(Error::NoStore { path: source.to_path_buf() });
     }
-    check_dest(&dir.sibling(dest), source)?;
+    check_dest(&disk, source, dest)?;
     let _lock = dir.lock(LockMode::Shared)?;
     let entries = dir.list()?.unwrap_or_default();
     let engine = match Identity::load(&dir) {
@@ -97,9 +99,7 @@ fn repair_bitcask(disk: Arc<dyn Vfs>, dir: Dir, dest: &Path) -> Result<Report> {
         return Err(Error::corruption(source, 0, nothing(&salvage)));
     }
     sources.live.iter().for_each(|segment| salvage.ask_hint(segment));
-    let store = create(disk, dest)?;
-    write(&store, &mut salvage)?;
-    drop(store);
+    build(&disk, dest, |disk| write(&create(disk, dest)?, &mut salvage))?;
     Ok(report(source, dest, sources, salvage))
 }
 
@@ -110,17 +110,12 @@ fn nothing(salvage: &Salvage) -> String {
 }
 
 /// Whether `dest` can become a store without touching the source.
-fn check_dest(dest: &Dir, source: &Path) -> Result<()> {
-    let path = dest.path().display();
-    if dest.path().starts_with(source) {
+fn check_dest(disk: &Arc<dyn Vfs>, source: &Path, dest: &Path) -> Result<()> {
+    if dest.starts_with(source) {
+        let path = dest.display();
         return Err(Error::invalid(format!("{path}: inside of the damaged store; name another directory")));
     }
-    match dest.list()? {
-        Some(entries) if !entries.is_empty() => {
-            Err(Error::invalid(format!("{path}: not empty; name a new directory")))
-        }
-        _ => Ok(()),
-    }
+    check(disk, dest)
 }
 
 fn create(disk: Arc<dyn Vfs>, dest: &Path) -> Result<Bitcask> {

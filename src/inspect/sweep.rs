@@ -223,7 +223,6 @@ impl Sweep {
     }
 }
 
-
 impl Source {
     fn advance(&mut self) -> bool {
         match &mut self.entries {

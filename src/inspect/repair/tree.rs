@@ -9,6 +9,7 @@ use crate::engine::lsm::table::format::Salt;
 use crate::engine::lsm::version::edit::{LiveFile, WalMeta, WalState};
 use crate::engine::lsm::wal;
 use crate::engine::manifest;
+use crate::engine::migrate::unfinished::build;
 use crate::engine::options::OpenOptions;
 use crate::engine::{KvsEngine, Pairs};
 use crate::error::{Error, Result};
@@ -67,11 +68,12 @@ pub(super) fn repair(disk: Arc<dyn Vfs>, dir: Dir, dest: &Path) -> Result<Report
         let reason = format!("nothing can be saved: no entry with a right checksum{first}");
         return Err(Error::corruption(source.dir.path(), 0, reason));
     }
-    let store = create(disk, dest, &source.order)?;
     let mut survivors = Survivors::new(&source, inputs);
-    store.load_sorted(&mut survivors)?;
-    store.sync()?;
-    drop(store);
+    build(&disk, dest, |disk| {
+        let store = create(disk, dest, &source.order)?;
+        store.load_sorted(&mut survivors)?;
+        store.sync()
+    })?;
     survivors.settle(&source);
     let Survivors { sweep, saved, mut notes, .. } = survivors;
     source.take_losses(sweep.lost, &sweep.inputs);
@@ -224,9 +226,8 @@ impl Source {
     fn is_table_lost(&self) -> bool {
         let names: BTreeSet<_> = self.lost.iter().map(|lost| &lost.path).collect();
         let tables = self.listing.iter().flat_map(|listing| listing.tables.keys());
-        { tables }.any(|number| {
-            names.contains(&self.dir.join(&filename::table(*number)).display().to_string())
-        })
+        { tables }
+            .any(|number| names.contains(&self.dir.join(&filename::table(*number)).display().to_string()))
     }
 
     fn check_len(&mut self, name: &str, lens: &BTreeMap<String, u64>, wanted: u64, held: &str) {
