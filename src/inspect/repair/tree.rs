@@ -217,7 +217,9 @@ impl Source {
             let meta = listing.tables.get(&number);
             // A table in another one's place has other keys.
             let is_itself = input.sort == Sort::Table(Salt::new(self.store_id, number));
-            input.first = meta.filter(|_| is_itself).map(|meta| meta.smallest.clone());
+            if let Some(meta) = meta.filter(|_| is_itself) {
+                input.first = Some(meta.smallest.clone());
+            }
             if meta.is_some() { live.push(input) } else { leftovers.push(input) }
         }
         (live, leftovers)
@@ -267,7 +269,8 @@ impl Source {
         input
     }
 
-    /// A table, by what its footer says that it is: the number salts its checksums.
+    /// A table, by what its footer says that it is: the number salts its checksums. Its first key is what its
+    /// properties say, so that not all tables are open at once where no manifest knows it.
     fn table_input(&mut self, number: u64, tables: &BTreeSet<u64>) -> Input {
         let salt = |number| Salt::new(self.store_id, number);
         let mut input = Input { number, sort: Sort::Table(salt(number)), first: None };
@@ -279,6 +282,9 @@ impl Source {
             input.sort = Sort::Table(salt(other));
             let (name, other) = (input.name(), filename::table(other));
             self.notes.push(format!("{name}: by its footer it is {other}, and was read as that"));
+        }
+        if let Sort::Table(salt) = input.sort {
+            input.first = TableFile::properties_of(&bytes, salt).map(|properties| properties.smallest);
         }
         input
     }
