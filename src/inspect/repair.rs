@@ -111,7 +111,8 @@ fn nothing(salvage: &Salvage) -> String {
 
 /// Whether `dest` can become a store without touching the source.
 fn check_dest(disk: &Arc<dyn Vfs>, source: &Path, dest: &Path) -> Result<()> {
-    if dest.starts_with(source) {
+    let real = |path| disk.real_path(path).map_err(|error| Error::io("find", path, error));
+    if real(dest)?.starts_with(real(source)?) {
         let path = dest.display();
         return Err(Error::invalid(format!("{path}: inside of the damaged store; name another directory")));
     }
