@@ -3,15 +3,16 @@
 //!
 //! 1. Whose store it is: the identity file says it, or else the headers of its logs, each of which
 //!    carries the store's id.
-//! 2. Which segments: those that the manifest names, if all of it can be read and all of them are
-//!    whole. Else every segment that is there, for what is live is not known then.
+//! 2. Which segments: those that the manifest names, if all of it can be read and nothing proves that it
+//!    lacks an edit. Else every segment that is there, for what is live is not known then. What the manifest does
+//!    not name is read only where the output of a merge is damaged: it may hold what that has lost.
 //! 3. Each is read to its end, on behind damage, by trying every offset. A record that was written as a
 //!    part of a batch counts only with all of its batch.
 //! 4. Of each key the record with the highest sequence number wins, removals included, wherever it
 //!    stands.
 //! 5. The hint of a segment with holes knows what stood in them: removals are respected, and keys whose
 //!    newest value is lost are named.
-//! 6. What is left goes into a new store, through the engine's own door.
+//! 6. What is left goes into a new store, through the engine's own door; it gets its name when all is there.
 //!
 //! Of an LSM tree (`tree`) the same is done in one pass over its tables and logs, in the order of their
 //! keys: a sequence number says which entry of a key is the newest, whatever level it is in.
