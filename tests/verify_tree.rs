@@ -570,7 +570,12 @@ fn repair_without_a_manifest_needs_few_descriptors() {
     let here = tempfile::tempdir().unwrap();
     let path = here.path().join("db");
     let open = OpenOptions { schedule: Schedule::Manual, ..OpenOptions::default() };
-    let store = Lsm::open(&path, open, LsmOptions { level0_tables: 100, ..LsmOptions::default() }).unwrap();
+    let store = Lsm::open(
+        &path,
+        open,
+        LsmOptions { level0_tables: 100, level0_slowdown: 100, level0_stop: 100, ..LsmOptions::default() },
+    )
+    .unwrap();
     for i in 0..60 {
         store.set(&key(i), b"value").unwrap();
         store.flush().unwrap();

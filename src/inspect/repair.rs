@@ -30,6 +30,7 @@ use crate::engine::KvsEngine;
 use crate::engine::batch::WriteBatch;
 use crate::engine::bitcask::options::BitcaskOptions;
 use crate::engine::bitcask::{self, Bitcask};
+use crate::engine::filename;
 use crate::engine::identity::Identity;
 use crate::engine::kind::EngineKind;
 use crate::engine::migrate::unfinished::{build, check};
@@ -62,14 +63,17 @@ pub fn repair(disk: Arc<dyn Vfs>, source: &Path, dest: &Path) -> Result<Report> 
     if dir.list()?.is_none() {
         return Err(Error::NoStore { path: source.to_path_buf() });
     }
-    check_dest(&disk, source, dest)?;
     let _lock = dir.lock(LockMode::Shared)?;
     let entries = dir.list()?.unwrap_or_default();
     let engine = match Identity::load(&dir) {
         Ok(Some(identity)) => identity.engine.parse()?,
         Err(error @ (Error::UnknownFormat { .. } | Error::Unfinished { .. })) => return Err(error),
+        Ok(None) if entries.iter().all(|entry| filename::parse(&entry.name).is_none()) => {
+            return Err(Error::NoStore { path: source.to_path_buf() });
+        }
         Ok(None) | Err(_) => header::likely_engine(&dir, &entries),
     };
+    check_dest(&disk, source, dest)?;
     match engine {
         EngineKind::Lsm => tree::repair(disk, dir, dest),
         EngineKind::Bitcask | EngineKind::Memory => repair_bitcask(disk, dir, dest),
