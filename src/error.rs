@@ -81,7 +81,7 @@ pub enum Error {
     /// A migration into this directory is on its way, or was killed: there is no store here yet. To
     /// migrate again cleans up first.
     #[error(
-        "{}: a migration into this directory is not finished; run it again, or remove the directory",
+        "{}: a migration or a repair into this directory is not finished; run it again, or remove the directory",
         path.display()
     )]
     Unfinished {

@@ -25,7 +25,7 @@ pub mod os;
 
 use std::fmt::Debug;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Why a file is read or written: what the byte ledger is kept by.
@@ -98,6 +98,11 @@ pub trait Vfs: Debug + Send + Sync {
 
     /// Gives the file a second name. Fails where the disk has no such thing; callers copy then.
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// The one path of what may have several: without links and dots, as far as it is there.
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+        Ok(path.to_path_buf())
+    }
 
     /// What is in the directory, sorted by name.
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;

@@ -5,6 +5,7 @@
 
 use kvs::engine::batch::WriteBatch;
 use kvs::engine::lsm::Lsm;
+use kvs::engine::lsm::comparator::{Comparator, Order};
 use kvs::engine::lsm::options::{Compression, Compressions, LsmOptions};
 use kvs::engine::lsm::version::edit::{LiveFile, TableMeta};
 use kvs::engine::manifest::{self, Edit, Manifest};
@@ -15,17 +16,21 @@ use kvs::error::Error;
 use kvs::inspect::find::find;
 use kvs::inspect::repair::{self, repair};
 use kvs::inspect::verify::report::Report;
-use kvs::inspect::verify::verify;
+use kvs::inspect::verify::{verify, verify_ordered};
 use kvs::inspect::{View, inspect};
-use kvs::vfs::Vfs;
+use kvs::vfs::counting::CountingDisk;
 use kvs::vfs::crash::budget::Budget;
 use kvs::vfs::crash::explore;
 use kvs::vfs::dir::Dir;
 use kvs::vfs::memory::image::Image;
 use kvs::vfs::memory::{Record, SimDisk};
+use kvs::vfs::os::OsDisk;
+use kvs::vfs::{Cause, Vfs};
 use kvs::worker::Schedule;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -454,4 +459,133 @@ fn a_file_of_another_engine_is_shown_and_said_to_be_one() {
     let report = check(&disk);
     assert!(report.notes.iter().any(|note| note.contains("another engine")), "{report}");
     look_at_all(&disk);
+}
+
+/// An order of one's own: by length, then as bytes.
+#[derive(Debug)]
+struct ByLength;
+
+impl Comparator for ByLength {
+    fn name(&self) -> &str {
+        "by length"
+    }
+
+    fn compare(&self, a: &[u8], b: &[u8]) -> Ordering {
+        (a.len(), a).cmp(&(b.len(), b))
+    }
+}
+
+fn ordered(order: &Order) -> SimDisk {
+    let disk = SimDisk::new();
+    disk.record(Record::Off);
+    let open =
+        OpenOptions { disk: Arc::new(disk.clone()), schedule: Schedule::Inline, ..OpenOptions::default() };
+    let options = LsmOptions { comparator: order.clone(), ..LsmOptions::tiny() };
+    let store = Lsm::open(Path::new("/db"), open, options).unwrap();
+    for i in (0..300).rev() {
+        store.set(format!("{i}").as_bytes(), &[7; 40]).unwrap();
+    }
+    disk
+}
+
+/// A sound store in an order of its owner's was taken for one in that of bytes: DAMAGED, at every key.
+#[test]
+fn an_order_of_ones_own_is_no_damage() {
+    let own = Order::Own(Arc::new(ByLength));
+    let disk = ordered(&own);
+    let report = check(&disk);
+    assert!(report.is_sound(), "{report}");
+    assert!(report.notes.iter().any(|note| note.contains("'by length'")), "{report}");
+    let is_swept = |report: &Report| report.checked.iter().any(|check| check.what == "keys");
+    assert!(!is_swept(&report), "{report}");
+    // Who knows the order gets all of it.
+    let report = verify_ordered(Arc::new(disk.clone()), Path::new("/db"), &own).unwrap();
+    assert!(report.is_sound() && report.notes.is_empty() && is_swept(&report), "{report}");
+    // What does not hang on the order is checked all the same.
+    let image = disk.image();
+    let table = files(&image, ".sst").swap_remove(0);
+    assert!(!check(&damaged(&image, |image| image.edit(&table)[50] ^= 1)).is_sound());
+    // This one has a name here. Without a manifest the tables say it.
+    let image = ordered(&Order::Reverse).image();
+    let report = check(&damaged(&image, |_| ()));
+    assert!(report.is_sound() && report.notes.is_empty() && is_swept(&report), "{report}");
+    let report = check(&damaged(&image, |image| _ = image.remove("/db/MANIFEST")));
+    assert!(report.damage.iter().all(|damage| damage.path == "/db/MANIFEST"), "{report}");
+}
+
+/// The log of a memtable that was flushed, back again by a crash, and two torn bytes in the newest: a removed key
+/// was there again.
+#[test]
+fn a_torn_tail_brings_no_removed_key_back() {
+    let disk = SimDisk::new();
+    let store = open_at(&disk, "/db", Access::Create).unwrap();
+    store.set(b"secret", b"1").unwrap();
+    store.sync().unwrap();
+    let before = disk.image();
+    store.remove(b"secret").unwrap();
+    store.set(b"kept", b"1").unwrap();
+    store.compact().unwrap();
+    store.set(b"after", b"that").unwrap();
+    drop(store);
+    let image = disk.image();
+    let [old, newest] = [&before, &image].map(|image| files(image, ".wal").pop().unwrap());
+    assert!(image.get(&old).is_none());
+    let disk = damaged(&image, |image| {
+        image.put(&old, before.get(&old).unwrap().to_vec());
+        image.edit(&newest).extend([1, 2]);
+    });
+    assert!(check(&disk).is_sound());
+    let (report, found) = mend(&disk);
+    assert_eq!(found.keys().collect::<Vec<_>>(), [&b"after"[..], b"kept"], "{report}");
+    assert!(report.is_lossless(), "{report}");
+}
+
+/// At every part the search for the next asked for 64 MiB: a table with a damaged footer was read as many times as it
+/// has parts, as far as it went.
+#[test]
+fn a_table_without_its_footer_is_read_a_few_times() {
+    let disk = SimDisk::new();
+    disk.record(Record::Off);
+    let open =
+        OpenOptions { disk: Arc::new(disk.clone()), schedule: Schedule::Manual, ..OpenOptions::default() };
+    let store = Lsm::open(Path::new("/db"), open, LsmOptions::default()).unwrap();
+    (0..600).for_each(|i| store.set(&key(i), &[i as u8; 4000]).unwrap());
+    store.compact().unwrap();
+    drop(store);
+    let image = disk.image();
+    let table = files(&image, ".sst").pop().unwrap();
+    let len = image.get(&table).unwrap().len();
+    let disk = damaged(&image, |image| image.edit(&table)[len - 20] ^= 1);
+    let counting = Arc::new(CountingDisk::new(Arc::new(disk)));
+    let report = repair(counting.clone(), Path::new("/db"), Path::new("/new")).unwrap();
+    assert_eq!(report.saved.keys, 600, "{report}");
+    let read = counting.ledger().of_cause(Cause::Inspect).read_bytes;
+    assert!(read < 12 * len as u64, "{read} of {len}");
+}
+
+/// Without a manifest nobody knew the first key of a table, and all were opened at once: with few descriptors some
+/// could not be, and their keys were lost.
+#[test]
+fn repair_without_a_manifest_needs_few_descriptors() {
+    let here = tempfile::tempdir().unwrap();
+    let path = here.path().join("db");
+    let open = OpenOptions { schedule: Schedule::Manual, ..OpenOptions::default() };
+    let store = Lsm::open(
+        &path,
+        open,
+        LsmOptions { level0_tables: 100, level0_slowdown: 100, level0_stop: 100, ..LsmOptions::default() },
+    )
+    .unwrap();
+    for i in 0..60 {
+        store.set(&key(i), b"value").unwrap();
+        store.flush().unwrap();
+    }
+    drop(store);
+    OsDisk.remove(&path.join("MANIFEST")).unwrap();
+    let run = "ulimit -n 40 && exec \"$0\" -p \"$1\" repair \"$2\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", run, env!("CARGO_BIN_EXE_kvs")]).args([&path, &here.path().join("new")]);
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("saved  60 keys"), "{text} {}", String::from_utf8_lossy(&output.stderr));
 }

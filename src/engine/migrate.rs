@@ -12,17 +12,15 @@
 //! [`Error::Unfinished`], and migrating into it again clears it first. An error, and an interruption that
 //! `watch` hears of, clear it at once. Of the source not a byte changes.
 
-mod unfinished;
+pub mod unfinished;
 
-use crate::engine::filename::{self, ENGINE, UNFINISHED};
 use crate::engine::kind::EngineKind;
-use crate::engine::migrate::unfinished::UnfinishedDisk;
+use crate::engine::migrate::unfinished::build;
 use crate::engine::options::{Access, OpenOptions};
 use crate::engine::range::KeyRange;
 use crate::engine::{Cursor, KvsRead, Pairs};
 use crate::error::{Error, Result};
-use crate::vfs::LockMode;
-use crate::vfs::dir::Dir;
+use crate::vfs::Vfs;
 use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
@@ -64,61 +62,17 @@ pub fn migrate(
     if dest.engine == EngineKind::Memory {
         return Err(Error::invalid("the memory engine keeps nothing: migrate to another"));
     }
-    let dir = Dir::new(dest.options.disk.clone(), dest.path);
-    check(dest, &dir)?;
-    dir.create_all()?;
-    let _lock = dir.lock(LockMode::Exclusive)?;
-    // Again, and now nobody can come in between.
-    check(dest, &dir)?;
-    clear(&dir)?;
-    let cursor = source.cursor(KeyRange::all())?;
-    let mut pairs =
-        Reading { cursor, state: State::Before, key: Vec::new(), so_far: Migrated::default(), watch };
-    if let Err(error) = fill(dest, &mut pairs) {
-        // What can not be cleared now is cleared by the next attempt.
-        let _ = clear(&dir);
-        return Err(error);
-    }
-    dir.rename(UNFINISHED, ENGINE)?;
-    dir.sync()?;
-    Ok(pairs.so_far)
-}
-
-/// Whether the directory may be filled: nothing in it is somebody's, or holds what was acknowledged.
-fn check(dest: &Destination<'_>, dir: &Dir) -> Result<()> {
-    let entries = dir.list()?.unwrap_or_default();
-    let is_ours = |name: &str| name == UNFINISHED || filename::parse(name).is_some();
-    let is_leftover = match EngineKind::detect(dest.options.disk.clone(), dest.path) {
-        // Killed before it had made an empty store.
-        Ok(None) => true,
-        Err(Error::Unfinished { .. }) => true,
-        Ok(Some(_)) | Err(_) => false,
-    };
-    if entries.is_empty() || is_leftover && entries.iter().all(|entry| is_ours(&entry.name)) {
-        return Ok(());
-    }
-    Err(Error::invalid(format!("{}: not empty; name a new directory", dir.path().display())))
-}
-
-/// Removes what a killed migration left. Its identity file goes last, durably: without it, what it was
-/// would not be known.
-fn clear(dir: &Dir) -> Result<()> {
-    let entries = dir.list()?.unwrap_or_default();
-    if entries.is_empty() {
-        return Ok(());
-    }
-    entries.iter().filter(|entry| entry.name != UNFINISHED).try_for_each(|entry| dir.remove(&entry.name))?;
-    dir.sync()?;
-    if entries.iter().any(|entry| entry.name == UNFINISHED) {
-        dir.remove(UNFINISHED)?;
-        dir.sync()?;
-    }
-    Ok(())
+    build(&dest.options.disk, dest.path, |disk| {
+        let cursor = source.cursor(KeyRange::all())?;
+        let mut pairs =
+            Reading { cursor, state: State::Before, key: Vec::new(), so_far: Migrated::default(), watch };
+        fill(disk, dest, &mut pairs)?;
+        Ok(pairs.so_far)
+    })
 }
 
 /// Makes the whole store, but for its name.
-fn fill(dest: &Destination<'_>, pairs: &mut Reading<'_>) -> Result<()> {
-    let disk = Arc::new(UnfinishedDisk::new(dest.options.disk.clone(), dest.path));
+fn fill(disk: Arc<dyn Vfs>, dest: &Destination<'_>, pairs: &mut Reading<'_>) -> Result<()> {
     let options = OpenOptions { disk, access: Access::Create, ..dest.options.clone() };
     let store = dest.engine.open(dest.path, options, dest.settings)?;
     let written = store.load_sorted(pairs)?;

@@ -7,7 +7,7 @@ use crate::vfs::dir::{Dir, File};
 use std::convert::Infallible;
 
 /// Bytes that are read at once when somebody walks through a file.
-const WALK: usize = 256 << 10;
+pub(super) const WALK: usize = 256 << 10;
 
 /// Bytes that are tried one by one where a larger read has failed.
 const BLOCK: u64 = 4 << 10;
@@ -40,6 +40,13 @@ impl Bytes {
     /// The same file through a small window: for single looks at places far apart.
     pub(super) fn elsewhere(&self) -> Bytes {
         Bytes::of(self.file.clone(), BLOCK as usize)
+    }
+
+    /// Looks through a window of another size from here on; says which it was before. Gives back what a larger
+    /// one has held.
+    pub(super) fn set_window(&mut self, window: usize) -> usize {
+        (self.buf, self.start) = (Vec::new(), 0);
+        std::mem::replace(&mut self.window, window)
     }
 
     fn of(file: File, window: usize) -> Bytes {

@@ -3,15 +3,16 @@
 //!
 //! 1. Whose store it is: the identity file says it, or else the headers of its logs, each of which
 //!    carries the store's id.
-//! 2. Which segments: those that the manifest names, if all of it can be read and all of them are
-//!    whole. Else every segment that is there, for what is live is not known then.
+//! 2. Which segments: those that the manifest names, if all of it can be read and nothing proves that it
+//!    lacks an edit. Else every segment that is there, for what is live is not known then. What the manifest does
+//!    not name is read only where the output of a merge is damaged: it may hold what that has lost.
 //! 3. Each is read to its end, on behind damage, by trying every offset. A record that was written as a
 //!    part of a batch counts only with all of its batch.
 //! 4. Of each key the record with the highest sequence number wins, removals included, wherever it
 //!    stands.
 //! 5. The hint of a segment with holes knows what stood in them: removals are respected, and keys whose
 //!    newest value is lost are named.
-//! 6. What is left goes into a new store, through the engine's own door.
+//! 6. What is left goes into a new store, through the engine's own door; it gets its name when all is there.
 //!
 //! Of an LSM tree (`tree`) the same is done in one pass over its tables and logs, in the order of their
 //! keys: a sequence number says which entry of a key is the newest, whatever level it is in.
@@ -29,8 +30,10 @@ use crate::engine::KvsEngine;
 use crate::engine::batch::WriteBatch;
 use crate::engine::bitcask::options::BitcaskOptions;
 use crate::engine::bitcask::{self, Bitcask};
+use crate::engine::filename;
 use crate::engine::identity::Identity;
 use crate::engine::kind::EngineKind;
+use crate::engine::migrate::unfinished::{build, check};
 use crate::engine::options::{OpenOptions, WriteOptions};
 use crate::error::{Error, Result};
 use crate::inspect::header;
@@ -48,7 +51,8 @@ use std::sync::Arc;
 const BATCH_BYTES: usize = 1 << 20;
 
 /// Saves what is whole of the store at `source` into a new store at `dest`, which must be missing or
-/// empty. Needs memory for every key, as opening does.
+/// empty, or what a repair that was killed has left: until all is there, `dest` is no store. Needs memory for every
+/// key, as opening does.
 ///
 /// # Errors
 /// [`Error::Corruption`] if there is damage and nothing that can be saved; [`Error::NoStore`] if there is
@@ -59,14 +63,17 @@ pub fn repair(disk: Arc<dyn Vfs>, source: &Path, dest: &Path) -> Result<Report> 
     if dir.list()?.is_none() {
         return Err(Error::NoStore { path: source.to_path_buf() });
     }
-    check_dest(&dir.sibling(dest), source)?;
     let _lock = dir.lock(LockMode::Shared)?;
     let entries = dir.list()?.unwrap_or_default();
     let engine = match Identity::load(&dir) {
         Ok(Some(identity)) => identity.engine.parse()?,
         Err(error @ (Error::UnknownFormat { .. } | Error::Unfinished { .. })) => return Err(error),
+        Ok(None) if entries.iter().all(|entry| filename::parse(&entry.name).is_none()) => {
+            return Err(Error::NoStore { path: source.to_path_buf() });
+        }
         Ok(None) | Err(_) => header::likely_engine(&dir, &entries),
     };
+    check_dest(&disk, source, dest)?;
     match engine {
         EngineKind::Lsm => tree::repair(disk, dir, dest),
         EngineKind::Bitcask | EngineKind::Memory => repair_bitcask(disk, dir, dest),
@@ -78,9 +85,14 @@ fn repair_bitcask(disk: Arc<dyn Vfs>, dir: Dir, dest: &Path) -> Result<Report> {
     let source = &*source;
     let mut sources = Sources::find(&dir)?;
     let mut salvage = Salvage::new(dir);
-    sources.live.iter().for_each(|segment| salvage.read(segment));
-    if !salvage.lost.is_empty() && !sources.leftovers.is_empty() {
-        // What a merge has replaced may still hold what its output has lost.
+    let mut is_output_lost = false;
+    for segment in &sources.live {
+        let lost = salvage.lost.len();
+        salvage.read(segment);
+        is_output_lost |= segment.is_output && salvage.lost.len() > lost;
+    }
+    if is_output_lost && !sources.leftovers.is_empty() {
+        // What a merge has replaced may still hold what its output has lost, and nothing else that is lost.
         let segments = count(sources.leftovers.len() as u64, "segment");
         sources.notes.push(format!(
             "{segments} that the manifest does not name were read as well, because of the losses: keys that \
@@ -92,9 +104,7 @@ fn repair_bitcask(disk: Arc<dyn Vfs>, dir: Dir, dest: &Path) -> Result<Report> {
         return Err(Error::corruption(source, 0, nothing(&salvage)));
     }
     sources.live.iter().for_each(|segment| salvage.ask_hint(segment));
-    let store = create(disk, dest)?;
-    write(&store, &mut salvage)?;
-    drop(store);
+    build(&disk, dest, |disk| write(&create(disk, dest)?, &mut salvage))?;
     Ok(report(source, dest, sources, salvage))
 }
 
@@ -105,17 +115,13 @@ fn nothing(salvage: &Salvage) -> String {
 }
 
 /// Whether `dest` can become a store without touching the source.
-fn check_dest(dest: &Dir, source: &Path) -> Result<()> {
-    let path = dest.path().display();
-    if dest.path().starts_with(source) {
+fn check_dest(disk: &Arc<dyn Vfs>, source: &Path, dest: &Path) -> Result<()> {
+    let real = |path| disk.real_path(path).map_err(|error| Error::io("find", path, error));
+    if real(dest)?.starts_with(real(source)?) {
+        let path = dest.display();
         return Err(Error::invalid(format!("{path}: inside of the damaged store; name another directory")));
     }
-    match dest.list()? {
-        Some(entries) if !entries.is_empty() => {
-            Err(Error::invalid(format!("{path}: not empty; name a new directory")))
-        }
-        _ => Ok(()),
-    }
+    check(disk, dest)
 }
 
 fn create(disk: Arc<dyn Vfs>, dest: &Path) -> Result<Bitcask> {
@@ -158,6 +164,7 @@ fn report(source: &Path, dest: &Path, sources: Sources, salvage: Salvage) -> Rep
         engine: bitcask::NAME.into(),
         saved: salvage.saved,
         lost: salvage.lost,
+        is_sure: sources.is_known,
         keys: salvage.keys,
         notes,
     }

@@ -58,6 +58,20 @@ pub(super) struct Loss {
     pub(super) between: (Option<Vec<u8>>, Option<Vec<u8>>),
 }
 
+/// The end of a log, at which no record stands.
+#[derive(Clone, Debug)]
+pub(super) struct Tail {
+    /// The index of the input.
+    pub(super) input: usize,
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) reason: String,
+    /// Whether it is zeros only.
+    pub(super) is_zero: bool,
+    /// The most that a record of the log says was durable.
+    pub(super) claimed: u64,
+}
+
 /// A pass.
 #[derive(Debug)]
 pub(super) struct Sweep {
@@ -71,6 +85,8 @@ pub(super) struct Sweep {
     current: Option<usize>,
     /// Where it could not read.
     pub(super) lost: Vec<Loss>,
+    /// What stands behind the last records of logs: a loss if it was durable, which others know.
+    pub(super) tails: Vec<Tail>,
 }
 
 #[derive(Debug)]
@@ -95,8 +111,8 @@ impl Sweep {
             (a, b) => b.is_some().cmp(&a.is_some()),
         });
         let (dir, order) = (dir.clone(), order.clone());
-        let (open, lost) = (Vec::new(), Vec::new());
-        Sweep { dir, order, inputs, waiting, open, current: None, lost }
+        let (open, lost, tails) = (Vec::new(), Vec::new(), Vec::new());
+        Sweep { dir, order, inputs, waiting, open, current: None, lost, tails }
     }
 
     /// Moves to the next entry; says which input has it.
@@ -186,14 +202,7 @@ impl Sweep {
             }
             Sort::Log(header) => {
                 let (log, gaps) = LogEntries::read(bytes, header, &self.order);
-                let lost = gaps.into_iter().map(|gap| Loss {
-                    input,
-                    from: gap.offset,
-                    to: gap.end,
-                    reason: gap_reason(&gap),
-                    between: (None, None),
-                });
-                self.lost.extend(lost.filter(|loss| !loss.reason.is_empty()));
+                gaps.into_iter().for_each(|gap| self.gap(input, log.claimed, &gap));
                 Entries::Log(log)
             }
         };
@@ -203,14 +212,14 @@ impl Sweep {
             false => self.close(source),
         }
     }
-}
 
-/// Why a gap of a log is a loss; empty if it is none.
-fn gap_reason(gap: &Gap) -> String {
-    match (gap.is_followed, gap.is_zero) {
-        (true, _) => gap.why.to_string(),
-        (false, true) => String::new(),
-        (false, false) => format!("{}: a torn tail, or damage", gap.why),
+    /// A gap of a log.
+    fn gap(&mut self, input: usize, claimed: u64, gap: &Gap) {
+        let (from, to, reason, is_zero) = (gap.offset, gap.end, gap.why.to_string(), gap.is_zero);
+        match gap.is_followed {
+            true => self.lost.push(Loss { input, from, to, reason, between: (None, None) }),
+            false => self.tails.push(Tail { input, from, to, reason, is_zero, claimed }),
+        }
     }
 }
 
@@ -237,6 +246,8 @@ pub(super) struct LogEntries {
     entries: Vec<LogEntry>,
     /// One behind the entry that it stands on.
     next: usize,
+    /// The most that a record says was durable.
+    claimed: u64,
 }
 
 /// One write of a log.
@@ -255,11 +266,12 @@ impl LogEntries {
     pub(super) fn read(bytes: Bytes, header: Header, order: &Order) -> (LogEntries, Vec<Gap>) {
         let again = bytes.elsewhere();
         let mut scan = Scan::new(bytes, header, batch::is_likely, u64::MAX);
-        let (mut entries, mut gaps) = (Vec::new(), Vec::new());
+        let (mut entries, mut gaps, mut claimed) = (Vec::new(), Vec::new(), 0);
         while let Some(piece) = scan.next_piece() {
             match piece {
                 Piece::Gap(gap) => gaps.push(gap),
                 Piece::Record(frame) => {
+                    claimed = claimed.max(frame.claim());
                     let Some(batch) = LoggedBatch::read(scan.bytes(), &frame) else {
                         // A valid record that is no batch, and no Close either, would be a loss; none is
                         // ever written.
@@ -274,7 +286,7 @@ impl LogEntries {
             }
         }
         entries.sort_by(|a, b| order.compare_internal(&a.key, &b.key));
-        (LogEntries { bytes: again, entries, next: 0 }, gaps)
+        (LogEntries { bytes: again, entries, next: 0, claimed }, gaps)
     }
 
     fn advance(&mut self) -> bool {

@@ -55,6 +55,14 @@ impl TableFile {
         read_footer(&mut bytes.elsewhere(), salt).is_ok()
     }
 
+    /// The properties that the file's footer names, if both are whole. Reads nothing else of it.
+    pub(super) fn properties_of(bytes: &Bytes, salt: Salt) -> Option<Properties> {
+        let mut bytes = bytes.elsewhere();
+        let Handle { offset, len } = read_footer(&mut bytes, salt).ok()?.properties;
+        let opened = open_block(bytes.get(offset, usize::try_from(len).ok()?), salt, offset).ok()?;
+        Properties::decode(&opened.plain)
+    }
+
     /// Bytes of the file.
     pub(super) fn len(&self) -> u64 {
         self.bytes.len()

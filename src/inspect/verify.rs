@@ -26,6 +26,7 @@ use crate::engine::claim::may_create;
 use crate::engine::filename::{self, ENGINE, FileName};
 use crate::engine::identity::Identity;
 use crate::engine::kind::EngineKind;
+use crate::engine::lsm::comparator::Order;
 use crate::error::{Error, Result};
 use crate::inspect::bytes::Bytes;
 use crate::inspect::header;
@@ -42,6 +43,15 @@ use std::sync::Arc;
 /// [`Error::NoStore`] where there is none; [`Error::Locked`] while somebody writes to it; whatever keeps
 /// it from being listed; [`Error::Io`] if one of its files may not be read.
 pub fn verify(disk: Arc<dyn Vfs>, path: &Path) -> Result<Report> {
+    verify_ordered(disk, path, &Order::Bytewise)
+}
+
+/// The same, of a tree that may be in this order of one's own. Of one in another, which only its owner knows, all
+/// is checked that does not hang on it, and a note says so.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_ordered(disk: Arc<dyn Vfs>, path: &Path, own: &Order) -> Result<Report> {
     let dir = Dir::new(disk, path);
     if dir.list()?.is_none() {
         return Err(Error::NoStore { path: path.to_path_buf() });
@@ -50,7 +60,8 @@ pub fn verify(disk: Arc<dyn Vfs>, path: &Path) -> Result<Report> {
     let entries = dir.list()?.unwrap_or_default();
     may_read(&dir, &entries)?;
     let report = Report { path: path.display().to_string(), ..Report::default() };
-    let mut verifier = Verifier { dir, entries, store_id: 0, logs_are_whole: false, report };
+    let own = own.clone();
+    let mut verifier = Verifier { dir, entries, store_id: 0, own, logs_are_whole: false, report };
     let engine = verifier.identity()?;
     verifier.report.engine = engine.name().into();
     match engine {
@@ -80,6 +91,8 @@ struct Verifier {
     dir: Dir,
     entries: Vec<DirEntry>,
     store_id: u64,
+    /// The order of keys that the caller knows, beside those that have a name here.
+    own: Order,
     /// Whether no live segment is damaged, so that what the logs say is all there is to say.
     logs_are_whole: bool,
     report: Report,

@@ -14,7 +14,7 @@ use memmap2::{Mmap, MmapOptions};
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -54,6 +54,15 @@ impl Vfs for OsDisk {
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::hard_link(from, to)
+    }
+
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+        let path = std::path::absolute(path)?;
+        let real = path.ancestors().find_map(|level| Some((level, fs::canonicalize(level).ok()?)));
+        Ok(match real {
+            Some((level, real)) => real.join(path.strip_prefix(level).unwrap_or(Path::new(""))),
+            None => path,
+        })
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {

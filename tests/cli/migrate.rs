@@ -85,7 +85,8 @@ fn what_a_killed_one_left_is_no_store_and_the_next_one_clears_it() {
         user.remove("new/ENGINE");
         let left = names(&user.path("new"));
         for verb in ["get k", "set k v", "scan", "stats", "compact", "verify", "repair saved", "shell"] {
-            user.line(&format!("-p new {verb}")).fails(3, "a migration into this directory is not finished");
+            user.line(&format!("-p new {verb}"))
+                .fails(3, "a migration or a repair into this directory is not finished");
         }
         user.line("-p new get k --json").fails(3, "\"error\":\"unfinished\"");
         assert_eq!(names(&user.path("new")), left);

@@ -1,26 +1,93 @@
-//! The disk that a migration writes through: the new store's identity file has another name on it.
+//! A store that is none before its end: made on a disk on which its identity file has another name. So
+//! migrations and repairs make theirs.
 //!
 //! A directory without an identity file is no store, whatever else is in it. So an engine can make a whole
 //! store on this disk, in its own way and with all its syncs, and nobody takes it for one; one rename of
 //! one file, when all is there, makes it a store.
 
-use crate::engine::filename::{ENGINE, UNFINISHED};
+use crate::engine::filename::{self, ENGINE, UNFINISHED};
+use crate::engine::kind::EngineKind;
+use crate::error::{Error, Result};
+use crate::vfs::dir::Dir;
 use crate::vfs::{Cause, DirEntry, DirLock, DiskFile, LockMode, Vfs};
 use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// Makes a store at `path`: `fill` makes, fills and closes it, on the disk that it is given. Under the
+/// directory's lock; what a killed call left is cleared first.
+///
+/// # Errors
+/// As [`check`]; [`Error::Locked`] while somebody else fills the directory; what `fill` fails with, and then all
+/// that it made is cleared.
+pub fn build<T>(disk: &Arc<dyn Vfs>, path: &Path, fill: impl FnOnce(Arc<dyn Vfs>) -> Result<T>) -> Result<T> {
+    let dir = Dir::new(disk.clone(), path);
+    check(disk, path)?;
+    dir.create_all()?;
+    let _lock = dir.lock(LockMode::Exclusive)?;
+    // Again, and now nobody can come in between.
+    check(disk, path)?;
+    clear(&dir)?;
+    match fill(Arc::new(UnfinishedDisk::new(disk.clone(), path))) {
+        Ok(filled) => {
+            dir.rename(UNFINISHED, ENGINE)?;
+            dir.sync()?;
+            Ok(filled)
+        }
+        Err(error) => {
+            // What can not be cleared now is cleared by the next attempt.
+            let _ = clear(&dir);
+            Err(error)
+        }
+    }
+}
+
+/// Whether the directory may be filled: nothing in it is somebody's, or holds what was acknowledged.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] if it may not.
+pub fn check(disk: &Arc<dyn Vfs>, path: &Path) -> Result<()> {
+    let entries = Dir::new(disk.clone(), path).list()?.unwrap_or_default();
+    let is_ours = |name: &str| name == UNFINISHED || filename::parse(name).is_some();
+    let is_leftover = match EngineKind::detect(disk.clone(), path) {
+        // Killed before it had made an empty store.
+        Ok(None) => true,
+        Err(Error::Unfinished { .. }) => true,
+        Ok(Some(_)) | Err(_) => false,
+    };
+    if entries.is_empty() || is_leftover && entries.iter().all(|entry| is_ours(&entry.name)) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("{}: not empty; name a new directory", path.display())))
+}
+
+/// Removes what a killed call left. Its identity file goes last, durably: without it, what it was would not be
+/// known.
+fn clear(dir: &Dir) -> Result<()> {
+    let entries = dir.list()?.unwrap_or_default();
+    if entries.is_empty() {
+        return Ok(());
+    }
+    entries.iter().filter(|entry| entry.name != UNFINISHED).try_for_each(|entry| dir.remove(&entry.name))?;
+    dir.sync()?;
+    if entries.iter().any(|entry| entry.name == UNFINISHED) {
+        dir.remove(UNFINISHED)?;
+        dir.sync()?;
+    }
+    Ok(())
+}
+
 /// A disk on which the identity file of one directory is called [`UNFINISHED`], and on which that
-/// directory is not locked: who migrates holds its lock all the time.
+/// directory is not locked: [`build`] holds its lock all the time.
 #[derive(Debug)]
-pub(super) struct UnfinishedDisk {
+struct UnfinishedDisk {
     inner: Arc<dyn Vfs>,
     dir: PathBuf,
 }
 
 impl UnfinishedDisk {
-    pub(super) fn new(inner: Arc<dyn Vfs>, dir: &Path) -> UnfinishedDisk {
+    fn new(inner: Arc<dyn Vfs>, dir: &Path) -> UnfinishedDisk {
         UnfinishedDisk { inner, dir: dir.to_path_buf() }
     }
 

@@ -17,6 +17,9 @@ pub struct Report {
     pub saved: Saved,
     /// What was not.
     pub lost: Vec<Lost>,
+    /// Whether it is known which files the store had. Without a manifest that can be believed nobody misses a file
+    /// that is gone.
+    pub is_sure: bool,
     /// Keys whose newest value is lost, as far as hints name them.
     pub keys: Vec<LostKey>,
     /// What was found on the way, and what could not be known.
@@ -61,10 +64,15 @@ pub struct LostKey {
 }
 
 impl Report {
-    /// Whether every byte of every record was saved.
+    /// Whether every byte of every record was saved, and that is known.
     pub fn is_lossless(&self) -> bool {
-        self.lost.is_empty()
+        self.lost.is_empty() && self.is_sure
     }
+}
+
+/// The note about what stands behind the end of a log, and is no loss.
+pub(super) fn torn(name: &str, offset: u64, bytes: u64) -> String {
+    format!("{name}: {} at {offset}: a torn tail, which nothing says was durable", count(bytes, "byte"))
 }
 
 /// Keys that are shown.
@@ -97,7 +105,8 @@ impl fmt::Display for Report {
             writeln!(f, "  note   {note}")?;
         }
         match self.lost.len() {
-            0 => f.write_str("nothing was lost"),
+            0 if self.is_sure => f.write_str("nothing was lost"),
+            0 => f.write_str("UNSURE: no loss was found, but no manifest says which files there were"),
             n => write!(f, "lost: {}", count(n as u64, "place")),
         }
     }

@@ -6,9 +6,9 @@ use crate::engine::filename;
 use crate::inspect::bytes::Bytes;
 use crate::inspect::entry;
 use crate::inspect::header;
-use crate::inspect::repair::report::{Lost, LostKey, Saved};
+use crate::inspect::repair::report::{Lost, LostKey, Saved, torn};
 use crate::inspect::repair::sources::Source;
-use crate::inspect::scan::{Frame, Groups, Member, Piece, Scan};
+use crate::inspect::scan::{Frame, Gap, Groups, Member, Piece, Scan};
 use crate::inspect::text::count;
 use crate::record::frame::{self, HEADER_LEN, Header};
 use crate::vfs::dir::Dir;
@@ -102,12 +102,11 @@ impl Salvage {
         let name = filename::segment(source.number);
         (self.number, self.after) = (source.number, source.first_seqno);
         if source.is_missing {
-            let bytes = source.sealed_len().unwrap_or(0);
-            return self.lose(&name, 0, bytes, "the file is missing".into());
+            return self.lose(&name, 0, source.durable.unwrap_or(0), "the file is missing".into());
         }
         let mut bytes = match Bytes::open(&self.dir, &name) {
             Ok(bytes) => bytes,
-            Err(error) => return self.lose(&name, 0, source.sealed_len().unwrap_or(0), error.to_string()),
+            Err(error) => return self.lose(&name, 0, source.durable.unwrap_or(0), error.to_string()),
         };
         let len = bytes.len();
         let Some(header) = self.header(source, &name, &mut bytes) else { return };
@@ -115,8 +114,8 @@ impl Salvage {
         self.saved.files += 1;
         self.segments.push((name.clone(), header));
         self.walk(&name, source, Scan::new(bytes, header, entry::is_likely, u64::MAX));
-        if let Some(sealed_len) = source.sealed_len().filter(|&sealed_len| sealed_len > len) {
-            self.lose(&name, len, sealed_len - len, "the file is cut".into());
+        if let Some(durable) = source.durable.filter(|&durable| durable > len) {
+            self.lose(&name, len, durable - len, "the file is cut".into());
         }
     }
 
@@ -148,15 +147,15 @@ impl Salvage {
                     Some(_) => {
                         self.notes.push(format!("{name}: its header is damaged; its name says what it was"))
                     }
-                    None if bytes.len() <= HEADER_LEN && source.sealed_len().is_none() => {
+                    // It may have been just begun; one that an edit names has had a whole header.
+                    None if bytes.len() <= HEADER_LEN && source.durable.is_none() => {
                         self.notes.push(format!("{name}: its header is damaged; there is nothing behind it"));
                     }
-                    None => self.lose(
-                        name,
-                        0,
-                        bytes.len(),
-                        "no header, and no record with a right checksum".into(),
-                    ),
+                    None => {
+                        let len = bytes.len().max(source.durable.unwrap_or(0));
+                        let reason = "no header, and no record with a right checksum";
+                        self.lose(name, 0, len, reason.into());
+                    }
                 }
                 proven
             }
@@ -165,27 +164,30 @@ impl Salvage {
 
     fn walk(&mut self, name: &str, source: &Source, mut scan: Scan) {
         let (mut groups, mut group) = (Groups::default(), Group::default());
-        let mut is_damaged = false;
+        let (mut is_damaged, mut known) = (false, source.durable.unwrap_or(0));
         while let Some(piece) = scan.next_piece() {
             match piece {
-                Piece::Record(frame) => self.record(name, scan.bytes(), &frame, &mut groups, &mut group),
-                Piece::Gap(gap) => {
+                Piece::Record(frame) => {
+                    known = known.max(frame.claim());
+                    self.record(name, scan.bytes(), &frame, &mut groups, &mut group);
+                }
+                Piece::Gap(gap) if gap.is_followed => {
                     groups.cut();
                     self.give_up(name, &mut group);
-                    is_damaged |= gap.is_followed;
-                    let is_reserved = gap.is_zero && !gap.is_followed && source.sealed_len().is_none();
-                    if !is_reserved {
-                        let tail = if gap.is_followed { "" } else { ": a torn tail, or damage" };
-                        self.lose(name, gap.offset, gap.end - gap.offset, format!("{}{tail}", gap.why));
-                    }
+                    is_damaged = true;
+                    self.lose(name, gap.offset, gap.end - gap.offset, gap.why.to_string());
+                }
+                Piece::Gap(gap) => {
+                    self.end(name, source, known, &mut group);
+                    self.tail(name, source, known, &gap);
                 }
             }
         }
-        self.give_up(name, &mut group);
+        self.end(name, source, known, &mut group);
         for (at, reason) in scan.bytes().unreadable() {
             self.notes.push(format!("{name}: can not be read at {at}: {reason}"));
         }
-        if is_damaged && source.sealed_len().is_none() {
+        if is_damaged && source.sealed.is_none() {
             self.notes.push(format!(
                 "{name}: records behind damage were saved; opening would have refused it, or cut them off"
             ));
@@ -242,6 +244,31 @@ impl Salvage {
             let reason = format!("{records} of an incomplete batch: it is applied whole or not at all");
             self.lose(name, offset, bytes, reason);
             self.holes.last_mut().into_iter().for_each(|hole| hole.is_of_batch = true);
+        }
+    }
+
+    /// The group that is open where the records end: a crash may leave one behind all that was durable.
+    fn end(&mut self, name: &str, source: &Source, known: u64, group: &mut Group) {
+        let Group { offset, bytes, count: records, is_stray, .. } = *group;
+        if records > 0 && !is_stray && offset >= known && source.durable.is_some() {
+            *group = Group::default();
+            return self.notes.push(torn(name, offset, bytes));
+        }
+        self.give_up(name, group);
+    }
+
+    /// What stands behind the last record: no loss, unless the manifest or a record says that it was durable, or
+    /// nothing is known.
+    fn tail(&mut self, name: &str, source: &Source, known: u64, gap: &Gap) {
+        let bytes = gap.end - gap.offset;
+        match (source.durable, gap.is_zero) {
+            (Some(_), _) if gap.offset < known => self.lose(name, gap.offset, bytes, gap.why.to_string()),
+            // Written ahead and not used.
+            (_, true) => {}
+            (Some(_), false) => self.notes.push(torn(name, gap.offset, bytes)),
+            (None, false) => {
+                self.lose(name, gap.offset, bytes, format!("{}: a torn tail, or damage", gap.why));
+            }
         }
     }
 

@@ -1,11 +1,15 @@
 //! Which files of a damaged store may hold what is to be saved.
 
-use crate::engine::bitcask::segment::{Sealed, SegmentMeta, SegmentState};
+use crate::engine::bitcask::segment::{Origin, Sealed, SegmentMeta, SegmentState};
 use crate::engine::filename::{self, FileName};
 use crate::engine::identity::Identity;
 use crate::engine::manifest::{self, Files};
 use crate::error::{Error, Result};
+use crate::inspect::bytes::Bytes;
+use crate::inspect::entry;
 use crate::inspect::header;
+use crate::inspect::scan::{Piece, Scan};
+use crate::record::frame::Header;
 use crate::vfs::DirEntry;
 use crate::vfs::dir::Dir;
 use std::collections::BTreeSet;
@@ -19,6 +23,10 @@ pub(super) struct Source {
     pub(super) store_id: u64,
     /// What is known of it, if the manifest says that it does not change any more.
     pub(super) sealed: Option<Sealed>,
+    /// So much of it was durable, all of a sealed one, if the manifest names it.
+    pub(super) durable: Option<u64>,
+    /// Whether a merge wrote it, as the manifest says.
+    pub(super) is_output: bool,
     /// No record in it is older.
     pub(super) first_seqno: u64,
     /// Whether the manifest names it but it is not there.
@@ -38,13 +46,6 @@ pub(super) struct Sources {
     pub(super) notes: Vec<String>,
 }
 
-impl Source {
-    /// How long it is known to have been.
-    pub(super) fn sealed_len(&self) -> Option<u64> {
-        self.sealed.map(|sealed| sealed.len)
-    }
-}
-
 impl Sources {
     /// Looks for the segments of the directory.
     pub(super) fn find(dir: &Dir) -> Result<Sources> {
@@ -56,6 +57,8 @@ impl Sources {
             number,
             store_id,
             sealed: meta.and_then(sealed),
+            durable: meta.map(durable),
+            is_output: meta.is_some_and(|meta| meta.origin == Origin::Merge),
             first_seqno: meta.map_or(0, |meta| meta.first_seqno),
             is_missing: !found.contains(&number),
         };
@@ -97,9 +100,13 @@ impl Sources {
     /// What the manifest says, if it can be believed.
     fn manifest(&mut self, dir: &Dir, store_id: u64, found: &BTreeSet<u64>) -> Option<Files<SegmentMeta>> {
         let why = match manifest::read::<SegmentMeta>(dir, store_id) {
-            // A segment that was begun after the last edit proves that one is missing.
-            Ok(read) if found.range(read.files.next_number..).next().is_none() => return Some(read.files),
-            Ok(_) => "the manifest lacks its last edits".to_string(),
+            Ok(read) => {
+                let mut late = found.range(read.files.next_number..);
+                match late.any(|number| holds_writes(dir, store_id, *number)) {
+                    true => "the manifest lacks its last edits".to_string(),
+                    false => return Some(read.files),
+                }
+            }
             Err(error) => error.to_string(),
         };
         self.notes.push(format!(
@@ -114,6 +121,23 @@ fn number(entry: &DirEntry) -> Option<u64> {
     match filename::parse(&entry.name) {
         Some(FileName::Segment(number)) if !entry.is_dir => Some(number),
         _ => None,
+    }
+}
+
+/// Whether writers appended to a segment: they do so only when its edit is durable, so one that no edit names
+/// proves that an edit is missing. What a merge wrote proves nothing, nor does a segment that was just begun.
+fn holds_writes(dir: &Dir, store_id: u64, number: u64) -> bool {
+    let header = Header { store_id, number, kind: Origin::Log.log_kind() };
+    let Ok(bytes) = Bytes::open(dir, &filename::segment(number)) else { return false };
+    let mut scan = Scan::new(bytes, header, entry::is_likely, u64::MAX);
+    std::iter::from_fn(|| scan.next_piece())
+        .any(|piece| matches!(piece, Piece::Record(frame) if !frame.is_close()))
+}
+
+fn durable(meta: &SegmentMeta) -> u64 {
+    match meta.state {
+        SegmentState::Sealed(Sealed { len, .. }) => len,
+        SegmentState::Active { durable } => durable,
     }
 }
 

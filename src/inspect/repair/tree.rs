@@ -6,16 +6,18 @@ use crate::engine::kind::EngineKind;
 use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::key::{self, Kind};
 use crate::engine::lsm::table::format::Salt;
-use crate::engine::lsm::version::edit::{LiveFile, WalState};
+use crate::engine::lsm::version::edit::{LiveFile, WalMeta, WalState};
 use crate::engine::lsm::wal;
 use crate::engine::manifest;
+use crate::engine::migrate::unfinished::build;
 use crate::engine::options::OpenOptions;
 use crate::engine::{KvsEngine, Pairs};
 use crate::error::{Error, Result};
+use crate::inspect::batch::is_likely;
 use crate::inspect::bytes::Bytes;
 use crate::inspect::header;
-use crate::inspect::repair::report::{Lost, Report, Saved};
-use crate::inspect::sweep::{Input, Loss, Sort, Sweep};
+use crate::inspect::repair::report::{Lost, Report, Saved, torn};
+use crate::inspect::sweep::{Input, Loss, Sort, Sweep, Tail};
 use crate::inspect::table::TableFile;
 use crate::inspect::text::{count, quoted};
 use crate::inspect::tree::Listing;
@@ -47,18 +49,17 @@ pub(super) fn repair(disk: Arc<dyn Vfs>, dir: Dir, dest: &Path) -> Result<Report
     let is_known = source.listing.is_some();
     // The first pass finds out what is lost: whether the left-over files are needed, and whether there is
     // anything to save.
-    let mut survivors = Survivors::new(&source, live.clone());
-    while survivors.next_pair()?.is_some() {}
+    let mut survivors = Survivors::read(&source, live.clone())?;
     let mut inputs = live;
-    if (!survivors.sweep.lost.is_empty() || !source.lost.is_empty()) && !leftovers.is_empty() {
+    // They hold what a flush or a compaction has put into tables, and nothing else that is lost.
+    if (survivors.is_table_lost() || source.is_table_lost()) && !leftovers.is_empty() {
         let files = count(leftovers.len() as u64, "file");
         source.notes.push(format!(
             "{files} that the manifest does not name were read as well, because of the losses: keys that were \
              removed before a compaction may be there again"
         ));
         inputs.extend(leftovers);
-        survivors = Survivors::new(&source, inputs.clone());
-        while survivors.next_pair()?.is_some() {}
+        survivors = Survivors::read(&source, inputs.clone())?;
     }
     let is_whole = survivors.sweep.lost.is_empty() && source.lost.is_empty() && is_known;
     if survivors.saved.records == 0 && !is_whole {
@@ -67,11 +68,13 @@ pub(super) fn repair(disk: Arc<dyn Vfs>, dir: Dir, dest: &Path) -> Result<Report
         let reason = format!("nothing can be saved: no entry with a right checksum{first}");
         return Err(Error::corruption(source.dir.path(), 0, reason));
     }
-    let store = create(disk, dest, &source.order)?;
     let mut survivors = Survivors::new(&source, inputs);
-    store.load_sorted(&mut survivors)?;
-    store.sync()?;
-    drop(store);
+    build(&disk, dest, |disk| {
+        let store = create(disk, dest, &source.order)?;
+        store.load_sorted(&mut survivors)?;
+        store.sync()
+    })?;
+    survivors.settle(&source);
     let Survivors { sweep, saved, mut notes, .. } = survivors;
     source.take_losses(sweep.lost, &sweep.inputs);
     source.notes.append(&mut notes);
@@ -186,12 +189,16 @@ impl Source {
             let all = tables.iter().map(|number| self.table_input(*number, &tables));
             return (logs.into_iter().chain(all.collect::<Vec<_>>()).collect(), Vec::new());
         };
-        for (number, meta) in &listing.wals {
-            let wanted = match meta.state {
-                WalState::Sealed { len, .. } => len,
-                WalState::Active { durable } => durable,
-            };
-            self.check_len(&filename::wal(*number), &lens, wanted, "");
+        let mut headless = BTreeSet::new();
+        for (&number, meta) in &listing.wals {
+            let (name, wanted) = (filename::wal(number), durable(meta));
+            if self.is_headless(number) {
+                headless.insert(number);
+                let len = lens.get(&name).map_or(wanted, |&len| wanted.max(len));
+                self.lose(&name, 0, len, "no header, and no record with a right checksum".into());
+            } else {
+                self.check_len(&name, &lens, wanted, "");
+            }
         }
         for (number, meta) in &listing.tables {
             let [smallest, largest] =
@@ -200,7 +207,7 @@ impl Source {
             self.check_len(&filename::table(*number), &lens, meta.len, &held);
         }
         let (mut live, mut leftovers) = (Vec::new(), Vec::new());
-        for number in logs {
+        for number in logs.into_iter().filter(|number| !headless.contains(number)) {
             let input = self.log_input(number);
             let is_live = listing.wals.contains_key(&number);
             if is_live { live.push(input) } else { leftovers.push(input) }
@@ -210,10 +217,19 @@ impl Source {
             let meta = listing.tables.get(&number);
             // A table in another one's place has other keys.
             let is_itself = input.sort == Sort::Table(Salt::new(self.store_id, number));
-            input.first = meta.filter(|_| is_itself).map(|meta| meta.smallest.clone());
+            if let Some(meta) = meta.filter(|_| is_itself) {
+                input.first = Some(meta.smallest.clone());
+            }
             if meta.is_some() { live.push(input) } else { leftovers.push(input) }
         }
         (live, leftovers)
+    }
+
+    fn is_table_lost(&self) -> bool {
+        let names: BTreeSet<_> = self.lost.iter().map(|lost| &lost.path).collect();
+        let tables = self.listing.iter().flat_map(|listing| listing.tables.keys());
+        { tables }
+            .any(|number| names.contains(&self.dir.join(&filename::table(*number)).display().to_string()))
     }
 
     fn check_len(&mut self, name: &str, lens: &BTreeMap<String, u64>, wanted: u64, held: &str) {
@@ -223,6 +239,21 @@ impl Source {
             Some(_) => return,
         };
         self.lose(name, found, wanted - found, format!("{reason}{held}"));
+    }
+
+    /// Whether a log is there, and nothing of it: one that an edit names has had a whole header.
+    fn is_headless(&self, number: u64) -> bool {
+        let Ok(mut bytes) = Bytes::open(&self.dir, &filename::wal(number)) else { return false };
+        let is_log = |found: Header| found.kind == wal::LOG_KIND && found.store_id == self.store_id;
+        let candidates = [wal::header(self.store_id, number)];
+        !header::read(&mut bytes).is_some_and(is_log)
+            && header::prove(&bytes, &candidates, is_likely, u64::MAX).is_none()
+    }
+
+    /// How much of a log the manifest says was durable; `None` if it does not name it.
+    fn durable(&self, input: &Input) -> Option<u64> {
+        let Sort::Log(header) = input.sort else { return None };
+        self.listing.as_ref()?.wals.get(&header.number).map(durable)
     }
 
     /// A log, by what its header says that it is.
@@ -238,7 +269,8 @@ impl Source {
         input
     }
 
-    /// A table, by what its footer says that it is: the number salts its checksums.
+    /// A table, by what its footer says that it is: the number salts its checksums. Its first key is what its
+    /// properties say, so that not all tables are open at once where no manifest knows it.
     fn table_input(&mut self, number: u64, tables: &BTreeSet<u64>) -> Input {
         let salt = |number| Salt::new(self.store_id, number);
         let mut input = Input { number, sort: Sort::Table(salt(number)), first: None };
@@ -250,6 +282,9 @@ impl Source {
             input.sort = Sort::Table(salt(other));
             let (name, other) = (input.name(), filename::table(other));
             self.notes.push(format!("{name}: by its footer it is {other}, and was read as that"));
+        }
+        if let Sort::Table(salt) = input.sort {
+            input.first = TableFile::properties_of(&bytes, salt).map(|properties| properties.smallest);
         }
         input
     }
@@ -290,9 +325,18 @@ impl Source {
             engine: EngineKind::Lsm.name().into(),
             saved,
             lost: self.lost,
+            is_sure: self.listing.is_some(),
             keys: Vec::new(),
             notes,
         }
+    }
+}
+
+/// So much of a log was durable.
+fn durable(meta: &WalMeta) -> u64 {
+    match meta.state {
+        WalState::Sealed { len, .. } => len,
+        WalState::Active { durable } => durable,
     }
 }
 
@@ -317,6 +361,35 @@ impl Survivors {
             last: None,
             value: Vec::new(),
             notes: Vec::new(),
+        }
+    }
+
+    /// Goes over all of it once.
+    fn read(source: &Source, inputs: Vec<Input>) -> Result<Survivors> {
+        let mut survivors = Survivors::new(source, inputs);
+        while survivors.next_pair()?.is_some() {}
+        survivors.settle(source);
+        Ok(survivors)
+    }
+
+    fn is_table_lost(&self) -> bool {
+        let sort = |loss: &Loss| self.sweep.inputs[loss.input].sort;
+        self.sweep.lost.iter().any(|loss| matches!(sort(loss), Sort::Table(_)))
+    }
+
+    /// Tells losses from mere notes where logs end: what stands there is lost if the manifest or a record says
+    /// that it was durable, or if nothing is known of the log.
+    fn settle(&mut self, source: &Source) {
+        for Tail { input, from, to, reason, is_zero, claimed } in std::mem::take(&mut self.sweep.tails) {
+            let log = &self.sweep.inputs[input];
+            let lose = |reason| Loss { input, from, to, reason, between: (None, None) };
+            match (source.durable(log), is_zero) {
+                (Some(durable), _) if from < durable.max(claimed) => self.sweep.lost.push(lose(reason)),
+                // Written ahead and not used.
+                (_, true) => {}
+                (Some(_), false) => self.notes.push(torn(&log.name(), from, to - from)),
+                (None, false) => self.sweep.lost.push(lose(format!("{reason}: a torn tail, or damage"))),
+            }
         }
     }
 

@@ -9,12 +9,15 @@ use crate::codec::Reader;
 use crate::engine::lsm::table::block::Block;
 use crate::engine::lsm::table::filter::Filter;
 use crate::engine::lsm::table::format::{FOOTER_LEN, Handle, Properties, Salt, TRAILER_LEN};
-use crate::inspect::bytes::Bytes;
+use crate::inspect::bytes::{Bytes, WALK};
 use crate::inspect::table::part::{Kind, Region, open_block};
 use crate::inspect::table::stretch::Stretch;
 
 /// The longest part that is searched for; behind damage, half of that.
 const LONGEST: u64 = 64 << 20;
+
+/// So many bytes are looked at first for the end of a part; most end there.
+const FIRST: u64 = 8 << 10;
 
 /// A search.
 pub(super) struct Hunt<'a> {
@@ -28,6 +31,7 @@ impl Hunt<'_> {
     /// The regions from `from` to `to`, what is lost included.
     pub(super) fn all(&mut self, from: u64, to: u64) -> Vec<Region> {
         let (mut found, mut at, mut stretch) = (Vec::new(), from, None);
+        let window = self.bytes.set_window(WALK);
         while at < to {
             if let Some(region) = self.part(at, to.min(at + LONGEST), &found) {
                 at = region.end;
@@ -40,6 +44,7 @@ impl Hunt<'_> {
             let kind = if is_footer { Kind::Footer } else { Kind::Lost };
             found.push(Region { kind, at: lost, end: at });
         }
+        self.bytes.set_window(window);
         found
     }
 
@@ -81,26 +86,35 @@ impl Hunt<'_> {
         to
     }
 
-    /// The part that begins at `at` and ends by `to`.
+    /// The part that begins at `at` and ends by `to`. Reads not much more than it has, or all up to `to` if there is
+    /// none: the bytes that are looked at grow until its end is among them.
     fn part(&mut self, at: u64, to: u64, found: &[Region]) -> Option<Region> {
-        let bytes = self.bytes.get(at, (to - at) as usize);
-        let (mut sum, mut done) = (self.salt.checksum(at, &[]), 0);
-        for i in 1..bytes.len().saturating_sub(TRAILER_LEN - 1) {
-            // Only behind a byte that says how the part is compressed can a checksum stand.
-            if bytes[i] > 2 {
-                continue;
+        let (mut sum, mut done, mut next) = (self.salt.checksum(at, &[]), 0, 1);
+        let mut want = FIRST;
+        loop {
+            want = want.min(to - at);
+            let bytes = self.bytes.get(at, want as usize);
+            let upto = bytes.len().saturating_sub(TRAILER_LEN - 1);
+            for i in next..upto.max(next) {
+                // Only behind a byte that says how the part is compressed can a checksum stand.
+                if bytes[i] > 2 {
+                    continue;
+                }
+                sum = crc32c::crc32c_append(sum, &bytes[done..=i]);
+                done = i + 1;
+                if bytes[done..done + 4] != sum.to_le_bytes() {
+                    continue;
+                }
+                let end = done + 4;
+                if let Some(kind) = kind_of(&bytes[..end], self.salt, at, self.regions, found) {
+                    return Some(Region { kind, at, end: at + end as u64 });
+                }
             }
-            sum = crc32c::crc32c_append(sum, &bytes[done..=i]);
-            done = i + 1;
-            if bytes[done..done + 4] != sum.to_le_bytes() {
-                continue;
+            if want == to - at {
+                return None;
             }
-            let end = done + 4;
-            if let Some(kind) = kind_of(&bytes[..end], self.salt, at, self.regions, found) {
-                return Some(Region { kind, at, end: at + end as u64 });
-            }
+            (next, want) = (upto.max(next), want * 4);
         }
-        None
     }
 }
 

@@ -105,15 +105,31 @@ fn is_unfinished(bytes: &mut Bytes) -> bool {
     is_cut(bytes) || sectors.any(|at| bytes.is_zero(at, (at + SECTOR).min(len)))
 }
 
-/// Whether it is shorter than its table of parts says, and ends inside of an entry: then it is the table
-/// that is right.
+/// Whether it is shorter than its table of parts says, and it is the table that is right.
 fn is_cut(bytes: &mut Bytes) -> bool {
     let table = bytes.get((FIXED - 4 * SHARDS) as u64, 4 * SHARDS);
-    let parts: u64 = table.as_chunks::<4>().0.iter().map(|len| u64::from(u32::from_le_bytes(*len))).sum();
+    let lens: Vec<_> = table.as_chunks::<4>().0.iter().map(|len| u32::from_le_bytes(*len)).collect();
+    let parts: u64 = lens.iter().copied().map(u64::from).sum();
     let (mut at, end) = (FIXED as u64, bytes.len().saturating_sub(4));
     while at < end {
         let key_len = bytes.get(at + 8, 2).first_chunk().map_or(0, |len| u16::from_le_bytes(*len));
         at += ENTRY as u64 + u64::from(key_len);
     }
-    bytes.len() < FIXED as u64 + parts + 4 && at != end
+    let missing = (FIXED as u64 + parts + 4).saturating_sub(bytes.len());
+    // What ends inside of an entry is cut. Four bytes behind the end of one may stand the checksum, or what a cut
+    // has left of the next entry.
+    missing > 0 && (at != end || !is_table_wrong(bytes, &lens, missing))
+}
+
+/// Whether the checksum is right if one of the parts is as much shorter as bytes are missing.
+fn is_table_wrong(bytes: &mut Bytes, lens: &[u32], missing: u64) -> bool {
+    let head = bytes.get(0, FIXED).to_vec();
+    let end = bytes.len().saturating_sub(4);
+    let found = bytes.get(end, 4).first_chunk().map_or(0, |sum| u32::from_le_bytes(*sum));
+    lens.iter().enumerate().any(|(shard, &len)| {
+        let Some(right) = u64::from(len).checked_sub(missing) else { return false };
+        let (mut head, at) = (head.clone(), FIXED - 4 * (SHARDS - shard));
+        head[at..at + 4].copy_from_slice(&(right as u32).to_le_bytes());
+        bytes.checksum(crc32c::crc32c(&head), FIXED as u64, end) == found
+    })
 }

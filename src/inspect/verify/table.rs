@@ -24,7 +24,9 @@ type Named = (Vec<u8>, Option<(u64, u64)>, Option<(u64, u64)>);
 
 /// What was found in a table, on the way through it.
 struct Found {
-    order: Order,
+    /// The name of the order of the keys; the order, if it is known.
+    order_name: String,
+    order: Option<Order>,
     store_id: u64,
     counted: Properties,
     /// The last internal key; empty before the first.
@@ -43,8 +45,8 @@ struct Found {
 
 impl Verifier {
     /// Checks a table against what the manifest says of it; without a manifest, only what the file says of
-    /// itself.
-    pub(super) fn table(&mut self, number: u64, meta: Option<&TableMeta>, order: &Order) {
+    /// itself, the order of its keys included.
+    pub(super) fn table(&mut self, number: u64, meta: Option<&TableMeta>, order: Option<&str>) {
         let name = filename::table(number);
         let Some(bytes) = self.open(&name) else { return };
         let damage_before = self.report.damage.len();
@@ -53,8 +55,11 @@ impl Verifier {
         if let Some(meta) = meta.filter(|meta| meta.len != len) {
             self.damage(&name, len.min(meta.len), format!("{len} bytes, not {}", meta.len));
         }
+        let said = file.properties.as_ref().ok().map(|properties| &properties.comparator[..]);
+        let order_name = order.or(said).unwrap_or(Order::Bytewise.name()).to_string();
         let mut found = Found {
-            order: order.clone(),
+            order: self.order_named(&order_name),
+            order_name,
             store_id: self.store_id,
             counted: Properties::default(),
             last: Vec::new(),
@@ -155,8 +160,7 @@ impl Found {
         let (mut first, mut wrong) = (None, None);
         let walked = opened.each(|at, internal, entry| {
             let (user_key, trailer) = key::split(internal);
-            let is_above =
-                self.last.is_empty() || self.order.compare_internal(&self.last, internal) == Ordering::Less;
+            let is_above = self.last.is_empty() || self.is_before(&self.last, internal);
             if !is_above && wrong.is_none() {
                 let (key, before) = (internal_key(internal), internal_key(&self.last));
                 wrong = Some(format!("the entry at {at} of the block, {key}, follows {before}"));
@@ -165,8 +169,8 @@ impl Found {
             counted.entries += 1;
             counted.tombstones += u64::from(What::of(trailer) == Some(What::Remove));
             let is_first = self.last.is_empty();
-            counted.older +=
-                u64::from(!is_first && self.order.compare(key::user_key(&self.last), user_key).is_eq());
+            let is_same = |order: &Order| order.is_same(key::user_key(&self.last), user_key);
+            counted.older += u64::from(!is_first && self.order.as_ref().is_some_and(is_same));
             counted.raw_bytes += (user_key.len() + opened.value(entry).len()) as u64;
             counted.first_seqno = counted.first_seqno.min(key::seqno(trailer));
             counted.last_seqno = counted.last_seqno.max(key::seqno(trailer));
@@ -197,10 +201,9 @@ impl Found {
             return Err("it does not name the data blocks before it, one after the other".into());
         }
         for (i, ((separator, _), (block, ends))) in named.iter().zip(&blocks).enumerate() {
-            let is_below = |a: &[u8], b: &[u8]| self.order.compare_internal(a, b) == Ordering::Less;
             let next = blocks.get(i + 1).and_then(|(_, ends)| ends.as_ref());
-            let is_too_low = ends.as_ref().is_some_and(|(_, last)| is_below(separator, last));
-            let is_too_high = next.is_some_and(|(first, _)| !is_below(separator, first));
+            let is_too_low = ends.as_ref().is_some_and(|(_, last)| !self.is_upto(last, separator));
+            let is_too_high = next.is_some_and(|(first, _)| !self.is_before(separator, first));
             if is_too_low || is_too_high {
                 return Err(format!(
                     "the separator {} of the block at {}",
@@ -210,6 +213,16 @@ impl Found {
             }
         }
         Ok(())
+    }
+
+    /// Whether an internal key stands before another, as far as the order is known.
+    fn is_before(&self, a: &[u8], b: &[u8]) -> bool {
+        self.order.as_ref().is_none_or(|order| order.compare_internal(a, b) == Ordering::Less)
+    }
+
+    /// Whether it does not stand behind it, as far as the order is known.
+    fn is_upto(&self, a: &[u8], b: &[u8]) -> bool {
+        self.order.as_ref().is_none_or(|order| order.compare_internal(a, b) != Ordering::Greater)
     }
 
     fn end_part(&mut self, separator: Option<Vec<u8>>, index: Region) {
@@ -245,14 +258,14 @@ impl Found {
         let differs = [
             (said.entries != entries, "other entries"),
             (said.tombstones != tombstones, "other tombstones"),
-            (said.older != older, "other older entries"),
+            (said.older != older && self.order.is_some(), "other older entries"),
             (said.raw_bytes != raw_bytes, "other bytes of keys and values"),
             (said.first_seqno != first_seqno, "another lowest sequence number"),
             (said.last_seqno != last_seqno, "another highest sequence number"),
             (said.smallest != self.counted.smallest, "another first key"),
             (said.largest != self.last, "another last key"),
             (said.partitions != self.parts.len() as u64, "other partitions"),
-            (said.comparator != self.order.name(), "another order of keys"),
+            (said.comparator != self.order_name, "another order of keys"),
             (has_filters != (said.filter_bits > 0), "other filters"),
         ];
         differs.iter().find(|(differs, _)| *differs).map(|(_, what)| *what)

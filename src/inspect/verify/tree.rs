@@ -2,7 +2,7 @@
 
 use crate::engine::event::Listener;
 use crate::engine::filename::{self, FileName, MANIFEST};
-use crate::engine::lsm::comparator::Order;
+use crate::engine::lsm::comparator::{Comparator, Order};
 use crate::engine::lsm::key::{self, Kind, user_key};
 use crate::engine::lsm::options::LEVELS;
 use crate::engine::lsm::recover::{Purpose, recover};
@@ -14,9 +14,24 @@ use crate::inspect::tree::Listing;
 use crate::inspect::verify::Verifier;
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Of keys that are in the wrong place, so many are named.
 const NAMED: u64 = 100;
+
+/// The name of an order that only the store's owner knows.
+#[derive(Debug)]
+struct Unknown(String);
+
+impl Comparator for Unknown {
+    fn name(&self) -> &str {
+        &self.0
+    }
+
+    fn compare(&self, a: &[u8], b: &[u8]) -> Ordering {
+        a.cmp(b)
+    }
+}
 
 impl Verifier {
     /// Checks everything of an LSM tree.
@@ -28,31 +43,35 @@ impl Verifier {
             Ok(listing) => listing,
             Err(reason) => return self.damage(MANIFEST, 0, reason),
         };
-        let order: Order = match listing.store.comparator.parse() {
-            Ok(order) => order,
-            Err(_) => {
-                let name = &listing.store.comparator;
-                self.note(format!("the order of the keys, '{name}', is the user's own: taken for bytewise"));
-                Order::Bytewise
-            }
-        };
+        let name = &listing.store.comparator;
+        let order = self.order_named(name);
+        if order.is_none() {
+            self.note(format!("the order of the keys, '{name}', is the user's own: not checked"));
+        }
         self.log_order(&listing);
         for (number, meta) in &listing.wals {
             self.log(*number, Some(meta));
         }
         for (number, meta) in &listing.tables {
-            self.table(*number, Some(meta), &order);
+            self.table(*number, Some(meta), Some(name));
         }
-        self.levels(&listing, &order);
-        if self.report.is_sound() {
-            self.sweep(&listing, &order);
+        self.levels(&listing, order.as_ref());
+        if let Some(order) = order.as_ref().filter(|_| self.report.is_sound()) {
+            self.sweep(&listing, order);
         }
         self.tree_leftovers(&listing, files.next_number);
+        // Opening reads no table, and of what logs hold the order is not looked at.
+        let order = order.unwrap_or_else(|| Order::Own(Arc::new(Unknown(name.clone()))));
         if self.report.is_sound()
             && let Err(error) = recover(&self.dir, self.store_id, &order, Purpose::Read, &Listener::default())
         {
             self.damage(MANIFEST, 0, format!("opening refuses: {error}"));
         }
+    }
+
+    /// The order with this name, if it is known.
+    pub(super) fn order_named(&self, name: &str) -> Option<Order> {
+        name.parse().ok().or_else(|| Some(self.own.clone()).filter(|own| own.name() == name))
     }
 
     fn tree_without_manifest(&mut self) {
@@ -61,7 +80,7 @@ impl Verifier {
         for name in names {
             match name {
                 FileName::Wal(number) => self.log(number, None),
-                FileName::Table(number) => self.table(number, None, &Order::Bytewise),
+                FileName::Table(number) => self.table(number, None, None),
                 _ => {}
             }
         }
@@ -94,8 +113,9 @@ impl Verifier {
         self.check("live logs", MANIFEST, listing.wals.len() as u64, 0);
     }
 
-    /// In level 1 and below no two tables share a user key, by what the manifest says of them.
-    fn levels(&mut self, listing: &Listing, order: &Order) {
+    /// In level 1 and below no two tables share a user key, by what the manifest says of them. That needs the order
+    /// of the keys.
+    fn levels(&mut self, listing: &Listing, order: Option<&Order>) {
         for level in 0..=u8::MAX {
             let mut tables: Vec<_> = listing.tables.iter().filter(|(_, meta)| meta.level == level).collect();
             if usize::from(level) >= LEVELS {
@@ -104,9 +124,7 @@ impl Verifier {
                 }
                 continue;
             }
-            if level == 0 {
-                continue;
-            }
+            let Some(order) = order.filter(|_| level > 0) else { continue };
             tables.sort_by(|a, b| order.compare_internal(&a.1.smallest, &b.1.smallest));
             for pair in tables.windows(2) {
                 let ((before, a), (after, b)) = (pair[0], pair[1]);
