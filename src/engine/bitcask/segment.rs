@@ -92,6 +92,14 @@ pub struct Sealed {
 }
 
 impl SegmentMeta {
+    /// Bytes of its file that were durable when the manifest spoke of it last: all of a sealed one.
+    pub fn durable(&self) -> u64 {
+        match self.state {
+            SegmentState::Sealed(Sealed { len, .. }) => len,
+            SegmentState::Active { durable } => durable,
+        }
+    }
+
     /// The header of its file.
     pub fn header(&self, store_id: u64, number: u64) -> Header {
         Header { store_id, number, kind: self.origin.log_kind() }

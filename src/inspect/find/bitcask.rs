@@ -40,7 +40,7 @@ fn segment(look: &Look, store_id: u64, number: u64, key: &[u8], found: &mut Foun
     let Some(header) = header else {
         return found.miss(format!("{name}: no header, and no record with a right checksum"));
     };
-    let durable = look.meta(number).map_or(0, durable);
+    let durable = look.meta(number).map_or(0, SegmentMeta::durable);
     let mut scan = Scan::new(bytes, header, entry::is_likely, u64::MAX);
     let mut groups = Groups::default();
     // Records of a group count when it has its Last.
@@ -77,14 +77,6 @@ fn segment(look: &Look, store_id: u64, number: u64, key: &[u8], found: &mut Foun
             Member::Continues => {}
             Member::Stray => pending.clear(),
         }
-    }
-}
-
-/// Bytes of a segment that were durable when the manifest spoke of it last.
-fn durable(meta: &SegmentMeta) -> u64 {
-    match &meta.state {
-        SegmentState::Sealed(sealed) => sealed.len,
-        SegmentState::Active { durable } => *durable,
     }
 }
 

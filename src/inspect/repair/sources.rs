@@ -57,7 +57,7 @@ impl Sources {
             number,
             store_id,
             sealed: meta.and_then(sealed),
-            durable: meta.map(durable),
+            durable: meta.map(SegmentMeta::durable),
             is_output: meta.is_some_and(|meta| meta.origin == Origin::Merge),
             first_seqno: meta.map_or(0, |meta| meta.first_seqno),
             is_missing: !found.contains(&number),
@@ -132,13 +132,6 @@ fn holds_writes(dir: &Dir, store_id: u64, number: u64) -> bool {
     let mut scan = Scan::new(bytes, header, entry::is_likely, u64::MAX);
     std::iter::from_fn(|| scan.next_piece())
         .any(|piece| matches!(piece, Piece::Record(frame) if !frame.is_close()))
-}
-
-fn durable(meta: &SegmentMeta) -> u64 {
-    match meta.state {
-        SegmentState::Sealed(Sealed { len, .. }) => len,
-        SegmentState::Active { durable } => durable,
-    }
 }
 
 fn sealed(meta: &SegmentMeta) -> Option<Sealed> {
