@@ -25,7 +25,7 @@ pub fn run(words: &[String]) -> Result<u8, String> {
             Ok(0)
         }
         Mode::Seed => corpora::seed(&arguments.targets).map(|()| 0),
-        Mode::Shrink => corpora::shrink(&arguments.targets, &build::programs()?).map(|()| 0),
+        Mode::Shrink => corpora::shrink(&arguments.targets, &build::programs(arguments.watch)?).map(|()| 0),
         Mode::Replay => {
             for target in &arguments.targets {
                 let kept = replay::replay(target, &corpora::all(), arguments.limit.runs);
@@ -33,7 +33,9 @@ pub fn run(words: &[String]) -> Result<u8, String> {
             }
             Ok(0)
         }
-        Mode::Again => child::again(arguments.targets[0], &build::programs()?, &arguments.files),
+        Mode::Again => {
+            child::again(arguments.targets[0], &build::programs(arguments.watch)?, &arguments.files)
+        }
         Mode::Fuzz => fuzz(&arguments),
     }
 }
@@ -47,7 +49,7 @@ fn named(name: &str) -> Result<&'static Target, String> {
 const TURN: u64 = 300;
 
 fn fuzz(arguments: &Arguments) -> Result<u8, String> {
-    let programs = build::programs()?;
+    let programs = build::programs(arguments.watch)?;
     let figures = Figures::of(arguments.json.clone(), arguments.resume);
     let left =
         |figures: &mut Figures, target: &Target| arguments.limit.without(figures.of_target(target.name));

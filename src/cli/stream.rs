@@ -164,7 +164,8 @@ impl Target {
         Ok(Target { out: BufWriter::with_capacity(BUFFER_BYTES, file), beside })
     }
 
-    /// Writes what is gathered, waits until it is on the device, where there is one, and puts it in its place.
+    /// Writes what is gathered, waits until it is on the device, where there is one, and puts it in its place,
+    /// which is durable then too.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.out.flush()?;
         let file = self.out.get_ref();
@@ -172,7 +173,10 @@ impl Target {
             file.sync_all()?;
         }
         match self.beside {
-            Some((beside, path)) => beside.persist(path).map_err(|error| error.error),
+            Some((beside, path)) => {
+                beside.persist(&path).map_err(|error| error.error)?;
+                File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+            }
             None => Ok(()),
         }
     }

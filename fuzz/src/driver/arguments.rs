@@ -1,5 +1,6 @@
 //! What the driver is asked for.
 
+use super::build::Watch;
 use super::figures::Figure;
 use super::named;
 use crate::targets::{ALL, Target};
@@ -51,6 +52,8 @@ pub(super) struct Arguments {
     pub(super) files: Vec<PathBuf>,
     /// How much each target gets.
     pub(super) limit: Limit,
+    /// What is watched.
+    pub(super) watch: Watch,
     /// Targets at a time: one or two.
     pub(super) jobs: usize,
     /// Where the figures go.
@@ -62,7 +65,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) const USAGE: &str = "\
-kvs-fuzz TARGET...|all [--runs N] [--seconds N] [--jobs 1|2] [--json FILE [--resume]] [--notes PAGE]
+kvs-fuzz TARGET...|all [--runs N] [--seconds N] [--jobs 1|2] [--edges] [--json FILE [--resume]] [--notes PAGE]
 kvs-fuzz TARGET FILE...
 kvs-fuzz --list | --seed [TARGET...] | --shrink [TARGET...] | --replay [TARGET...] [--runs N]";
 
@@ -73,6 +76,7 @@ impl Arguments {
             targets: Vec::new(),
             files: Vec::new(),
             limit: Limit::default(),
+            watch: Watch::default(),
             jobs: 1,
             json: None,
             resume: false,
@@ -88,6 +92,7 @@ impl Arguments {
                 "--replay" => arguments.mode = Mode::Replay,
                 "--runs" => arguments.limit.runs = number(value()?)?,
                 "--seconds" => arguments.limit.seconds = number(value()?)?,
+                "--edges" => arguments.watch = Watch::Edges,
                 "--jobs" => arguments.jobs = number(value()?)?.clamp(1, 2) as usize,
                 "--json" => arguments.json = Some(value()?.into()),
                 "--resume" => arguments.resume = true,

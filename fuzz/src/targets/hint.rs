@@ -27,7 +27,7 @@ pub(crate) fn run(data: &[u8]) {
     }
     mend::whole(&mut bytes);
     let dir = disk::with(&filename::hint(NUMBER), &bytes);
-    let Ok(hint) = Hint::load(&dir, disk::STORE, NUMBER, &SEALED) else { return };
+    let Ok(hint) = Hint::load(&dir, disk::STORE, NUMBER, &SEALED, true) else { return };
     let mut again = HintBuilder::default();
     for shard in 0..SHARDS {
         for entry in hint.part(shard) {

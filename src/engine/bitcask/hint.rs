@@ -133,14 +133,23 @@ pub struct Hint {
 }
 
 impl Hint {
-    /// Reads the hint of segment `number`, and says in words why it can not be used, if so.
-    pub fn load(dir: &Dir, store_id: u64, number: u64, sealed: &Sealed) -> std::result::Result<Hint, String> {
+    /// Reads the hint of segment `number`, and says in words why it can not be used, if so. Through a map,
+    /// if `is_mapped` and the disk can; or else into memory.
+    pub fn load(
+        dir: &Dir,
+        store_id: u64,
+        number: u64,
+        sealed: &Sealed,
+        is_mapped: bool,
+    ) -> std::result::Result<Hint, String> {
         let file = dir.open(&filename::hint(number), Cause::Recovery).map_err(|e| e.to_string())?;
         let len = usize::try_from(file.len()).map_err(|_| "too long".to_string())?;
         if len < FIXED + 4 {
             return Err("cut".into());
         }
-        file.map(file.len());
+        if is_mapped {
+            file.map(file.len());
+        }
         let mut copy = Vec::new();
         if file.mapped(0, len).is_none() {
             copy.try_reserve_exact(len).map_err(|e| e.to_string())?;
@@ -228,5 +237,32 @@ impl<'a> Iterator for Entries<'a> {
         let key = ahead.take(usize::from(u16::from_le_bytes([head[8], head[9]])))?;
         self.reader = ahead;
         Some(HintEntry { key, offset, len: len & !TOMBSTONE, is_tombstone: len & TOMBSTONE != 0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Hint, HintBuilder, HintEntry};
+    use crate::engine::bitcask::segment::Sealed;
+    use crate::vfs::dir::Dir;
+    use crate::vfs::os::OsDisk;
+    use std::sync::Arc;
+
+    /// Hints were mapped whatever the options said: without maps, a file that another program cuts is an
+    /// error and not the end of the process, and one cut while a store opened was the end of it.
+    #[test]
+    fn a_hint_is_mapped_only_where_maps_are_wanted() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::new(Arc::new(OsDisk), temp.path());
+        let sealed = Sealed { len: 4096, checksum: 1, last_seqno: 9 };
+        let mut builder = HintBuilder::default();
+        let entry = HintEntry { key: b"key", offset: 64, len: 32, is_tombstone: false };
+        builder.add(3, entry);
+        builder.write(&dir, 7, 1, &sealed).unwrap();
+        for is_mapped in [false, true] {
+            let hint = Hint::load(&dir, 7, 1, &sealed, is_mapped).unwrap();
+            assert_eq!(hint.copy.is_empty(), is_mapped);
+            assert!(hint.part(3).eq([entry]));
+        }
     }
 }

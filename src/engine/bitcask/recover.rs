@@ -202,7 +202,10 @@ impl Loader<'_> {
             self.found.insert(*number as u32, segment.clone());
             segments.push(segment.clone());
             let hint = match hints {
-                true => Hint::load(&self.shelf.dir, self.shelf.store_id, *number, facts),
+                true => {
+                    let Shelf { dir, store_id, mmap, .. } = &**self.shelf;
+                    Hint::load(dir, *store_id, *number, facts, *mmap)
+                }
                 false => Err("hints are off".into()),
             };
             match hint {

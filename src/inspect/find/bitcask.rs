@@ -86,7 +86,7 @@ fn hint(look: &Look, store_id: u64, number: u64, key: &[u8], found: &mut Found) 
     let Some(SegmentState::Sealed(sealed)) = look.meta(number).map(|meta| meta.state.clone()) else {
         return found.notes.push(format!("{name}: no live segment is known that it is the hint of"));
     };
-    let hint = match Hint::load(&look.dir, store_id, number, &sealed) {
+    let hint = match Hint::load(&look.dir, store_id, number, &sealed, false) {
         Ok(hint) => hint,
         Err(reason) => return found.notes.push(format!("{name}: {reason}")),
     };

@@ -4,7 +4,7 @@ use crate::engine::filename::{self, FileName};
 use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::key::{self, Kind as What};
 use crate::engine::lsm::table::format::Salt;
-use crate::engine::lsm::version::edit::WalState;
+use crate::engine::lsm::version::edit::WalMeta;
 use crate::engine::lsm::wal;
 use crate::inspect::batch::{LoggedBatch, is_likely};
 use crate::inspect::bytes::Bytes;
@@ -80,10 +80,7 @@ fn log(look: &Look, store_id: u64, number: u64, key: &[u8], found: &mut Found) {
         Err(error) => return found.miss(error.to_string()),
     };
     let meta = look.tree().and_then(|tree| tree.listing.wals.get(&number));
-    let durable = meta.map_or(0, |meta| match meta.state {
-        WalState::Sealed { len, .. } => len,
-        WalState::Active { durable } => durable,
-    });
+    let durable = meta.map_or(0, WalMeta::durable);
     let mut scan = Scan::new(bytes, wal::header(store_id, number), is_likely, u64::MAX);
     while let Some(piece) = scan.next_piece() {
         match piece {

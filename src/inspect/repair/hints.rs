@@ -31,7 +31,7 @@ impl Salvage {
             return;
         }
         let name = filename::hint(*number);
-        let hint = match Hint::load(&self.dir, *store_id, *number, sealed) {
+        let hint = match Hint::load(&self.dir, *store_id, *number, sealed, false) {
             Ok(hint) => hint,
             Err(reason) => {
                 return self.notes.push(format!("{name}: can not say what was lost: {reason}"));

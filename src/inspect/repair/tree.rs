@@ -6,7 +6,7 @@ use crate::engine::kind::EngineKind;
 use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::key::{self, Kind};
 use crate::engine::lsm::table::format::Salt;
-use crate::engine::lsm::version::edit::{LiveFile, WalMeta, WalState};
+use crate::engine::lsm::version::edit::{LiveFile, WalMeta};
 use crate::engine::lsm::wal;
 use crate::engine::manifest;
 use crate::engine::migrate::unfinished::build;
@@ -191,7 +191,7 @@ impl Source {
         };
         let mut headless = BTreeSet::new();
         for (&number, meta) in &listing.wals {
-            let (name, wanted) = (filename::wal(number), durable(meta));
+            let (name, wanted) = (filename::wal(number), meta.durable());
             if self.is_headless(number) {
                 headless.insert(number);
                 let len = lens.get(&name).map_or(wanted, |&len| wanted.max(len));
@@ -253,7 +253,7 @@ impl Source {
     /// How much of a log the manifest says was durable; `None` if it does not name it.
     fn durable(&self, input: &Input) -> Option<u64> {
         let Sort::Log(header) = input.sort else { return None };
-        self.listing.as_ref()?.wals.get(&header.number).map(durable)
+        self.listing.as_ref()?.wals.get(&header.number).map(WalMeta::durable)
     }
 
     /// A log, by what its header says that it is.
@@ -329,14 +329,6 @@ impl Source {
             keys: Vec::new(),
             notes,
         }
-    }
-}
-
-/// So much of a log was durable.
-fn durable(meta: &WalMeta) -> u64 {
-    match meta.state {
-        WalState::Sealed { len, .. } => len,
-        WalState::Active { durable } => durable,
     }
 }
 

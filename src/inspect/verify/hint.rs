@@ -24,7 +24,7 @@ impl Verifier {
             return;
         }
         let Some(mut bytes) = self.open(&name) else { return };
-        match Hint::load(&self.dir, self.store_id, number, sealed) {
+        match Hint::load(&self.dir, self.store_id, number, sealed, false) {
             Ok(hint) => {
                 let header = meta.header(self.store_id, number);
                 let entries = self.entries(&name, number, header, &hint, by_logs);

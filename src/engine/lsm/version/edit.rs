@@ -38,6 +38,16 @@ pub struct WalMeta {
     pub state: WalState,
 }
 
+impl WalMeta {
+    /// Bytes of its file that were durable when the manifest spoke of it last: all of a sealed one.
+    pub fn durable(&self) -> u64 {
+        match self.state {
+            WalState::Sealed { len, .. } => len,
+            WalState::Active { durable } => durable,
+        }
+    }
+}
+
 /// Whether a write-ahead log still grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WalState {
