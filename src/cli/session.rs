@@ -8,6 +8,7 @@ use crate::cli::stream::{self, Input};
 use crate::cli::style::Style;
 use crate::cli::voice::Voice;
 use crate::engine::KvsEngine;
+use crate::engine::kind::EngineKind;
 use crate::engine::memory::Memory;
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -57,6 +58,12 @@ impl Session {
     /// The store, if there is one or the need makes one.
     pub(crate) fn existing(&mut self, need: Need) -> Result<Option<Arc<dyn KvsEngine>>, Failure> {
         if !self.is_shell {
+            let is_write = matches!(need, Need::Create | Need::Change);
+            if is_write && self.place.engine()? == EngineKind::Memory {
+                return Err(Failure::usage(
+                    "the memory engine keeps nothing when the command ends: name bitcask or lsm, or use it in a shell",
+                ));
+            }
             return self.open(need);
         }
         self.place.permit(need)?;

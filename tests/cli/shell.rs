@@ -77,6 +77,10 @@ fn the_memory_engine_lasts_as_long_as_the_shell() {
     User::each(|user| {
         user.feed(["-e", "memory", "shell"], b"set k v\nget k\n").prints("v\n");
         user.line("-e memory get k").prints("Key not found\n");
+        // It took what was written, said that all was well, and had nothing of it a moment later.
+        for write in ["set k v", "rm k", "import"] {
+            user.line(&format!("-e memory {write}")).fails(2, "keeps nothing when the command ends");
+        }
         assert!(user.names().is_empty());
     });
 }
