@@ -81,7 +81,8 @@ pub struct DirEntry {
 
 /// A disk.
 pub trait Vfs: Debug + Send + Sync {
-    /// Makes a new, empty file for writing and reading; one of that name is emptied.
+    /// Makes a new, empty file for writing and reading. One of that name loses the name, and no byte: it may
+    /// have another, in another store, and who has it open can go on reading.
     fn create(&self, path: &Path, cause: Cause) -> io::Result<Arc<dyn DiskFile>>;
 
     /// Opens an existing file for reading and for appending behind its last byte.
@@ -100,11 +101,10 @@ pub trait Vfs: Debug + Send + Sync {
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// The one path of what may have several: without links and dots, as far as it is there.
-    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
-        Ok(path.to_path_buf())
-    }
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf>;
 
-    /// What is in the directory, sorted by name.
+    /// What is in the directory, sorted by name. What comes or goes meanwhile may be in it or not; what stays
+    /// is.
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;
 
     /// Makes one directory; its parent exists. Fails with `AlreadyExists` if it is there.

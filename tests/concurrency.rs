@@ -28,7 +28,7 @@ use kvs::survive::engine::Engine;
 use kvs::vfs::{Cause, DirEntry, DirLock, DiskFile, LockMode, Vfs};
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{channel, sync_channel};
 use std::sync::{Arc, Barrier, Mutex};
@@ -109,6 +109,9 @@ impl Vfs for HookDisk {
     }
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.inner.link(from, to)
+    }
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+        self.inner.real_path(path)
     }
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
         self.inner.list(dir)
@@ -204,11 +207,11 @@ fn seconds() -> u64 {
 /// The real disk, with `/store` somewhere below a temporary directory.
 #[derive(Debug)]
 struct Rooted {
-    root: std::path::PathBuf,
+    root: PathBuf,
 }
 
 impl Rooted {
-    fn at(&self, path: &Path) -> std::path::PathBuf {
+    fn at(&self, path: &Path) -> PathBuf {
         self.root.join(path.strip_prefix("/").unwrap())
     }
 }
@@ -231,6 +234,9 @@ impl Vfs for Rooted {
     }
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         kvs::vfs::os::OsDisk.link(&self.at(from), &self.at(to))
+    }
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+        Ok(path.to_path_buf())
     }
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
         kvs::vfs::os::OsDisk.list(&self.at(dir))

@@ -27,7 +27,7 @@ use kvs::engine::kind::EngineKind;
 use kvs::engine::lsm::version::edit::LiveFile;
 use kvs::engine::manifest;
 use kvs::engine::options::Durability::{Always, Os};
-use kvs::engine::options::WriteOptions;
+use kvs::engine::options::{OpenOptions, WriteOptions};
 use kvs::error::Error;
 use kvs::survive::crash::sweep::{Verdict, sweep};
 use kvs::survive::engine::Engine;
@@ -46,6 +46,7 @@ use kvs::vfs::fault::{At, Call, Errno, Fault, FaultDisk, Lasting};
 use kvs::vfs::memory::image::Image;
 use kvs::vfs::memory::recording::{Mark, Op};
 use kvs::vfs::memory::{Record, SimDisk};
+use kvs::vfs::os::OsDisk;
 use kvs::worker::Schedule;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -60,6 +61,7 @@ on_each_engine!([
     c12_merge_at_every_operation,
     c12_manifest_replaced,
     c12_checkpoint,
+    c12_checkpoints_into_one_directory,
     c13_torn_tail_is_cut_before_the_first_append,
     c14_crash_during_recovery,
     c15_record_of_several_pages,
@@ -159,6 +161,39 @@ fn c12_manifest_replaced(engine: &Engine) {
     let history = workloads::manifest_replaced(engine).record().unwrap();
     assert_eq!(history.count(|op| matches!(op, Op::Rename { .. })), 1, "it is replaced in this workload");
     is_sound(engine, "manifest replaced");
+}
+
+/// Two stores were told to make their checkpoints in one directory, which both found empty. The second one's files
+/// took the names of the first one's, and with them the bytes: they were links to the first store's live files.
+fn c12_checkpoints_into_one_directory(engine: &Engine) {
+    let root = tempfile::tempdir().unwrap();
+    let [one, two, dest] = ["one", "two", "dest"].map(|name| root.path().join(name));
+    let open = |path: &Path, disk: Arc<dyn Vfs>| {
+        engine.open(path, OpenOptions { disk, durability: Os, ..OpenOptions::default() }).unwrap()
+    };
+    let fill = |store: &dyn KvsEngine, len| {
+        (0..40u8).for_each(|key| store.set(&[key], &vec![key; len]).unwrap());
+        contents(store).unwrap()
+    };
+    let first = open(&one, Arc::new(OsDisk));
+    let model = fill(&*first, 300);
+    let intruder = {
+        let (first, dest) = (first.clone(), dest.clone());
+        move || first.checkpoint(&dest).unwrap()
+    };
+    let disk = Arc::new(Intruded::new(Arc::new(OsDisk), When::DirectoryIsLocked, intruder));
+    let second = open(&two, disk.clone());
+    let other = fill(&*second, 200);
+    disk.arm();
+    let refused = second.checkpoint(&dest).unwrap_err();
+    assert!(disk.has_acted() && matches!(refused, Error::InvalidArgument(_)), "{refused:?}");
+    assert_eq!(contents(&*second).unwrap(), other);
+    drop((first, second, disk));
+    for (path, wanted) in [(&one, &model), (&two, &other), (&dest, &model)] {
+        let report = kvs::inspect::verify::verify(Arc::new(OsDisk), path).unwrap();
+        assert!(report.damage.is_empty(), "{}: {report:?}", path.display());
+        assert_eq!(&contents(&*open(path, Arc::new(OsDisk))).unwrap(), wanted, "{}", path.display());
+    }
 }
 
 /// A second store, made of links: until it is whole it is none, and then it is durable.

@@ -53,6 +53,7 @@ on_each_engine!([
     e05_a_full_disk_still_reads,
     e06_interruptions_and_short_reads_are_invisible,
     e06_a_read_error_is_never_not_found,
+    e06_a_directory_that_is_missing_for_a_moment_is_no_empty_one,
     e07_no_descriptors_at_each_operation,
     e07_open_files_go_on_working,
     e08_rename_or_remove_fails,
@@ -74,6 +75,7 @@ fn is_told(error: &Error, errno: Errno) -> bool {
         Errno::Interrupted => libc::EINTR,
         Errno::Denied => libc::EACCES,
         Errno::ReadOnly => libc::EROFS,
+        Errno::Missing => libc::ENOENT,
     };
     matches!(error.root(), Error::Io { source, .. } if source.raw_os_error() == Some(code))
 }
@@ -397,6 +399,38 @@ fn e06_interruptions_and_short_reads_are_invisible(engine: &Engine) {
             nth += 1;
             assert!(judged.errors.is_empty() && judged.heard.is_empty());
         });
+    }
+}
+
+// Row E6 as well: a directory is read too.
+/// A listing that failed as if the directory were missing passed for an empty one. Two of them, one behind the
+/// lock, and a store that was there was cleared away and a new one made in its place; the call said that all was well.
+fn e06_a_directory_that_is_missing_for_a_moment_is_no_empty_one(engine: &Engine) {
+    let sim = empty_disk();
+    let store = open(engine, Arc::new(sim.clone()), Access::Create).unwrap();
+    (0..9u8).for_each(|key| store.set(&[key], &[key; 90]).unwrap());
+    let model = contents(&*store).unwrap();
+    drop(store);
+    for missing in 1..4 {
+        for first in 0.. {
+            let disk = FaultDisk::new(Arc::new(SimDisk::from_image(&sim.image(), Record::Off)));
+            for nth in first..first + missing {
+                let fault = Fault::Fail(Errno::Missing);
+                disk.rule(At::nth(Call::List, "", nth), fault, Lasting::Once);
+            }
+            let opened = open(engine, Arc::new(disk.clone()), Access::Create);
+            if let Ok(store) = opened {
+                assert_eq!(contents(&*store).unwrap(), model, "{missing} of {first}");
+            }
+            let is_over = disk.faults() == 0;
+            disk.heal();
+            let store = open(engine, Arc::new(disk), Access::Write).unwrap();
+            assert_eq!(contents(&*store).unwrap(), model, "{missing} of {first}, opened again");
+            if is_over {
+                assert!(first > 2, "it lists at least before the lock, behind it, and to recover");
+                break;
+            }
+        }
     }
 }
 

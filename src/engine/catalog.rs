@@ -46,8 +46,10 @@ impl<F: Serialize + DeserializeOwned + Clone> Catalog<F> {
     /// Makes an edit durable. A failure poisons the store: what the disk says is unknown. Of a poisoned one nothing
     /// is edited: what an edit builds on may not be durable.
     pub fn apply(&self, edit: Edit<F>) -> Result<()> {
+        let mut manifest = self.manifest.lock();
+        // With the lock: the edit that we waited for may have failed.
         self.health.check()?;
-        match &mut *self.manifest.lock() {
+        match &mut *manifest {
             Some(manifest) => self.health.guard(manifest.apply(edit)),
             None => Err(Error::ReadOnly),
         }

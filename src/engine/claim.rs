@@ -12,14 +12,14 @@
 //!                             └── half made: made again by whoever comes next ──┘
 //! ```
 
-use crate::engine::filename::{self, FileName, MANIFEST};
+use crate::engine::filename::{self, ENGINE, FileName, MANIFEST};
 use crate::engine::identity::Identity;
 use crate::engine::manifest;
 use crate::engine::options::{Access, OpenOptions};
 use crate::error::{Error, Result};
 use crate::record::frame::{HEADER_LEN, Header};
 use crate::vfs::dir::Dir;
-use crate::vfs::{Cause, DirLock, LockMode};
+use crate::vfs::{Cause, DirEntry, DirLock, LockMode};
 use std::path::Path;
 
 /// The number of a new store's first log: a segment, or a write-ahead log.
@@ -79,7 +79,11 @@ impl Claim {
 /// hold data. A half-made store of either engine is; somebody's store whose identity file was lost is
 /// not.
 pub fn may_create(dir: &Dir) -> Result<()> {
-    for entry in dir.list()?.unwrap_or_default() {
+    may_become_a_store(dir, &dir.list()?.unwrap_or_default())
+}
+
+fn may_become_a_store(dir: &Dir, entries: &[DirEntry]) -> Result<()> {
+    for entry in entries {
         let data = match filename::parse(&entry.name) {
             // A half-made store has one log with at most its header in it.
             Some(FileName::Segment(number) | FileName::Wal(number)) => {
@@ -109,8 +113,14 @@ fn is_our_manifest(dir: &Dir, len: u64) -> Result<bool> {
 /// Removes the log that an interrupted creation left, which may have been the other engine's; refuses
 /// if anything could hold data. The manifest is replaced as a whole.
 fn clear_half_made(dir: &Dir) -> Result<()> {
-    may_create(dir)?;
-    for entry in dir.list()?.unwrap_or_default() {
+    // What is judged is what is removed.
+    let entries = dir.entries()?;
+    if entries.iter().any(|entry| entry.name == ENGINE) {
+        let reason = "the identity file was not there a moment ago; open the store again";
+        return Err(Error::corruption(&dir.join(ENGINE), 0, reason));
+    }
+    may_become_a_store(dir, &entries)?;
+    for entry in &entries {
         if let Some(FileName::Segment(_) | FileName::Wal(_)) = filename::parse(&entry.name) {
             dir.remove(&entry.name)?;
         }
@@ -122,11 +132,24 @@ fn clear_half_made(dir: &Dir) -> Result<()> {
 /// made, or empty.
 pub fn empty_dir(from: &Dir, dest: &Path) -> Result<Dir> {
     let dir = from.sibling(dest);
-    if dir.list()?.is_some_and(|entries| !entries.is_empty()) {
-        return Err(Error::invalid(format!("{}: not empty; name a new directory", dest.display())));
-    }
+    expect_empty(&dir, &dir.list()?.unwrap_or_default())?;
     dir.create_all()?;
     Ok(dir)
+}
+
+/// Keeps others out of a directory that [`empty_dir`] has found empty, if it still is: another may have put a
+/// store into it since.
+pub fn lock_empty(dir: &Dir) -> Result<Box<dyn DirLock>> {
+    let lock = dir.lock(LockMode::Exclusive)?;
+    expect_empty(dir, &dir.entries()?)?;
+    Ok(lock)
+}
+
+fn expect_empty(dir: &Dir, entries: &[DirEntry]) -> Result<()> {
+    match entries.is_empty() {
+        true => Ok(()),
+        false => Err(Error::invalid(format!("{}: not empty; name a new directory", dir.path().display()))),
+    }
 }
 
 #[cfg(test)]

@@ -45,9 +45,13 @@ impl EngineKind {
     pub fn detect(disk: Arc<dyn Vfs>, path: &Path) -> Result<Option<EngineKind>> {
         let dir = Dir::new(disk, path);
         match Identity::load(&dir)? {
-            // Without its identity a store must not pass for an empty directory.
-            None => may_create(&dir).map(|()| None),
             Some(identity) => identity.engine.parse().map(Some),
+            // Without its identity a store must not pass for an empty directory.
+            None => may_create(&dir).map(|()| None).or_else(|damage| match Identity::load(&dir)? {
+                // It was being made, and is by now.
+                Some(identity) => identity.engine.parse().map(Some),
+                None => Err(damage),
+            }),
         }
     }
 

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -266,6 +266,10 @@ impl Vfs for CountingDisk {
         self.inner.link(from, to)?;
         add(&self.counts.names.links, 1);
         Ok(())
+    }
+
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+        self.inner.real_path(path)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {

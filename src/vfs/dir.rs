@@ -86,6 +86,12 @@ impl Dir {
         }
     }
 
+    /// The same of a directory that must be there: one that is gone is an error, and not an empty one.
+    pub fn entries(&self) -> Result<Vec<DirEntry>> {
+        let gone = || Error::io("list", &self.path, io::ErrorKind::NotFound.into());
+        self.list()?.ok_or_else(gone)
+    }
+
     /// Keeps others out until the lock is dropped; [`Error::Locked`] at once if somebody is in.
     pub fn lock(&self, mode: LockMode) -> Result<Box<dyn DirLock>> {
         retry(|| self.vfs.lock(&self.path, mode)).map_err(|e| match e.kind() {
@@ -161,13 +167,14 @@ impl Dir {
     }
 
     /// Puts a file of this directory into `to`, by a hard link where the disk has them, else by
-    /// copying and syncing `len` bytes. The file's content must not change any more. The caller
-    /// syncs the directory.
+    /// copying and syncing `len` bytes. The file's content must not change any more, and `to` must have
+    /// none of that name. The caller syncs the directory.
     pub fn link_or_copy(&self, name: &str, len: u64, to: &Dir) -> Result<()> {
-        if self.vfs.link(&self.join(name), &to.join(name)).is_ok() {
-            return Ok(());
+        match self.vfs.link(&self.join(name), &to.join(name)) {
+            Ok(()) => Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(Error::io("link", &to.join(name), e)),
+            Err(_) => self.copy(name, len, to, name),
         }
-        self.copy(name, len, to, name)
     }
 
     /// Copies the first `len` bytes of a file into `to` under another name, and syncs them. The

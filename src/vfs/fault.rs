@@ -4,7 +4,7 @@ use crate::vfs::{Cause, DirEntry, DirLock, DiskFile, LockMode, Vfs};
 use parking_lot::Mutex;
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -68,6 +68,8 @@ pub enum Errno {
     Denied,
     /// EROFS: nothing may be written here.
     ReadOnly,
+    /// ENOENT: there is no such file or directory.
+    Missing,
 }
 
 impl Errno {
@@ -79,6 +81,7 @@ impl Errno {
             Errno::Interrupted => libc::EINTR,
             Errno::Denied => libc::EACCES,
             Errno::ReadOnly => libc::EROFS,
+            Errno::Missing => libc::ENOENT,
         })
     }
 }
@@ -301,6 +304,10 @@ impl Vfs for FaultDisk {
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.ask(Call::Link, &[from, to])?;
         self.inner.link(from, to)
+    }
+
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+        self.inner.real_path(path)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {

@@ -9,7 +9,7 @@ use crate::vfs::{Cause, DirEntry, DirLock, DiskFile, LockMode, Vfs};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -207,7 +207,7 @@ impl State {
 /// The path without its `.` parts, so that each file has one spelling.
 fn plain(path: &Path) -> Arc<Path> {
     let parts = path.components().filter(|part| *part != Component::CurDir);
-    parts.collect::<std::path::PathBuf>().into()
+    parts.collect::<PathBuf>().into()
 }
 
 impl Vfs for SimDisk {
@@ -263,6 +263,10 @@ impl Vfs for SimDisk {
         state.names.insert(to.clone(), inode.clone());
         state.log(|| Op::Link { from, to, file: inode.id });
         Ok(())
+    }
+
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+        Ok(plain(path).to_path_buf())
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {

@@ -32,8 +32,15 @@ pub fn system_text(path: &Path) -> io::Result<String> {
 
 impl Vfs for OsDisk {
     fn create(&self, path: &Path, _: Cause) -> io::Result<Arc<dyn DiskFile>> {
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
-        OsFile::share(file)
+        loop {
+            match File::options().read(true).write(true).create_new(true).open(path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match fs::remove_file(path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => continue,
+                },
+                made => return OsFile::share(made?),
+            }
+        }
     }
 
     fn append(&self, path: &Path, _: Cause) -> io::Result<Arc<dyn DiskFile>> {
@@ -70,7 +77,11 @@ impl Vfs for OsDisk {
         for entry in fs::read_dir(dir)? {
             let entry = entry?;
             let Ok(name) = entry.file_name().into_string() else { continue };
-            let meta = entry.metadata()?;
+            let meta = match entry.metadata() {
+                // Removed since the directory told of it. The directory itself is there.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                meta => meta?,
+            };
             let len = if meta.is_dir() { 0 } else { meta.len() };
             entries.push(DirEntry { name, len, is_dir: meta.is_dir() });
         }
@@ -249,6 +260,7 @@ mod tests {
     use super::OsDisk;
     use crate::vfs::{Cause, LockMode, Vfs, read_exact_at};
     use std::io::ErrorKind;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     // Two threads synced one file, the device failed, and the system told the one of it. The other took its writes for
     // durable.
@@ -284,6 +296,42 @@ mod tests {
         assert_eq!(file.mapped(3996, 1), None);
         assert_eq!(read_exact_at(&*file, &mut buf, 3994).unwrap_err().kind(), ErrorKind::UnexpectedEof);
         assert_eq!(OsDisk.append(&path, Cause::Log).unwrap().len(), 3996);
+    }
+
+    // A file that was removed between its name and its length made the whole directory "not there". A writer
+    // that found that twice took a store for an empty directory, and made a new one in its place.
+    #[test]
+    fn a_file_that_goes_while_a_directory_is_listed_hides_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        OsDisk.create(&dir.path().join("stays"), Cause::Log).unwrap();
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    let paths: Vec<_> = (0..50).map(|i| dir.path().join(format!("goes-{i}"))).collect();
+                    paths.iter().for_each(|path| drop(OsDisk.create(path, Cause::Log).unwrap()));
+                    paths.iter().for_each(|path| OsDisk.remove(path).unwrap());
+                }
+            });
+            let lists: Vec<_> = (0..2000).map(|_| OsDisk.list(dir.path())).collect();
+            is_over.store(true, Ordering::Relaxed);
+            for list in lists {
+                assert!(list.unwrap().iter().any(|entry| entry.name == "stays"));
+            }
+        });
+    }
+
+    // It was cut to nothing, under each of its names: a second store, made by links in the same directory as a
+    // first, cut the live files of a third that the first shared them with.
+    #[test]
+    fn a_file_whose_name_is_taken_keeps_its_bytes_under_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let [here, there] = ["here", "there"].map(|name| dir.path().join(name));
+        OsDisk.create(&here, Cause::Log).unwrap().append(b"live").unwrap();
+        OsDisk.link(&here, &there).unwrap();
+        assert_eq!(OsDisk.create(&there, Cause::Log).unwrap().len(), 0);
+        assert_eq!(OsDisk.open(&here, Cause::Read).unwrap().len(), 4);
+        assert_eq!(OsDisk.create(dir.path(), Cause::Log).unwrap_err().kind(), ErrorKind::IsADirectory);
     }
 
     #[test]

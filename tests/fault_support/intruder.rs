@@ -1,10 +1,10 @@
-//! A disk on which somebody acts in the middle of a merge or a compaction.
+//! A disk on which somebody acts in the middle of a merge, a compaction or a checkpoint.
 
 use kvs::survive::engine::Engine;
 use kvs::vfs::{Cause, DirEntry, DirLock, DiskFile, LockMode, Vfs};
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 /// When the intruder acts.
@@ -16,6 +16,8 @@ pub(crate) enum When {
     OutputIsMade,
     /// When all outputs are written, before their names are synced and they are installed.
     OutputsAreWhole,
+    /// Before a directory is locked.
+    DirectoryIsLocked,
 }
 
 /// Passes everything on to another disk, and calls the intruder once, at its moment.
@@ -100,6 +102,10 @@ impl Vfs for Intruded {
         self.inner.link(from, to)
     }
 
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+        self.inner.real_path(path)
+    }
+
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
         self.inner.list(dir)
     }
@@ -114,6 +120,7 @@ impl Vfs for Intruded {
     }
 
     fn lock(&self, dir: &Path, mode: LockMode) -> io::Result<Box<dyn DirLock>> {
+        self.reach(When::DirectoryIsLocked);
         self.inner.lock(dir, mode)
     }
 }

@@ -3,7 +3,7 @@
 use kvs::vfs::{Cause, DirEntry, DirLock, DiskFile, LockMode, Vfs};
 use shuttle::sync::atomic::{AtomicU64, Ordering};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Any disk, one step at a time.
@@ -59,6 +59,9 @@ impl Vfs for Stepped {
     }
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.step().link(from, to)
+    }
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+        self.step().real_path(path)
     }
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
         self.step().list(dir)

@@ -7,12 +7,13 @@
 use crate::engine::bitcask::create::begin_segment;
 use crate::engine::bitcask::index::Index;
 use crate::engine::bitcask::segment::{Segment, Shelf};
+use crate::engine::claim::lock_empty;
 use crate::engine::filename;
 use crate::engine::identity::Identity;
 use crate::engine::manifest::Manifest;
 use crate::error::Result;
+use crate::vfs::Cause;
 use crate::vfs::dir::Dir;
-use crate::vfs::{Cause, LockMode};
 
 /// Makes a store in `dir` of the sealed segments that hold only writes before `next_seqno`; the caller
 /// keeps merges out. It gets the first store's `identity`, and an active segment of this number.
@@ -24,7 +25,7 @@ pub(super) fn write(
     next_seqno: u64,
     identity: &Identity,
 ) -> Result<()> {
-    let _lock = dir.lock(LockMode::Exclusive)?;
+    let _lock = lock_empty(dir)?;
     let mut live = Vec::new();
     // None of them is active, and those that were begun since hold nothing that belongs here.
     let is_older = |segment: &Segment| segment.sealed().is_some_and(|sealed| sealed.last_seqno < next_seqno);

@@ -4,6 +4,7 @@
 //! shares them by hard links. It gets a manifest of its own, an empty log of its own, and last its
 //! identity file: the same store id, since checksums are salted with it.
 
+use crate::engine::claim::lock_empty;
 use crate::engine::filename;
 use crate::engine::identity::Identity;
 use crate::engine::lsm::version::Version;
@@ -11,7 +12,6 @@ use crate::engine::lsm::version::edit::LiveFile;
 use crate::engine::lsm::wal::WalWriter;
 use crate::engine::manifest::Manifest;
 use crate::error::Result;
-use crate::vfs::LockMode;
 use crate::vfs::dir::Dir;
 
 /// Makes a store in `to`, an empty directory, of the tables of `version`, which the caller holds.
@@ -23,7 +23,7 @@ pub(super) fn write(
     number: u64,
     identity: &Identity,
 ) -> Result<()> {
-    let _lock = to.lock(LockMode::Exclusive)?;
+    let _lock = lock_empty(to)?;
     let mut live = Vec::new();
     for table in version.tables() {
         from.link_or_copy(&filename::table(table.number), table.meta.len, to)?;

@@ -136,7 +136,7 @@ impl<'a> Listing<'a> {
 
     /// Whether every live file is there; and which files are left over.
     fn check_files(&self, store_id: u64) -> Result<Vec<String>> {
-        let present = self.dir.list()?.unwrap_or_default();
+        let present = self.dir.entries()?;
         let lens: BTreeMap<&str, u64> = present.iter().map(|entry| (&entry.name[..], entry.len)).collect();
         for (number, table) in &self.tables {
             self.check_file(&lens, &filename::table(*number), Some(table.len))?;

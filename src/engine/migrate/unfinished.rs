@@ -124,6 +124,10 @@ impl Vfs for UnfinishedDisk {
         self.inner.link(&self.real(from), &self.real(to))
     }
 
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+        self.inner.real_path(path)
+    }
+
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
         let mut entries = self.inner.list(dir)?;
         if dir == self.dir {

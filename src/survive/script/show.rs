@@ -136,13 +136,14 @@ pub const CALLS: [(&str, Option<Call>); 16] = [
 ];
 
 /// What a system can say, by the system's names.
-pub const ERRNOS: [(&str, Errno); 6] = [
+pub const ERRNOS: [(&str, Errno); 7] = [
     ("EIO", Errno::Io),
     ("ENOSPC", Errno::NoSpace),
     ("EMFILE", Errno::TooManyFiles),
     ("EINTR", Errno::Interrupted),
     ("EACCES", Errno::Denied),
     ("EROFS", Errno::ReadOnly),
+    ("ENOENT", Errno::Missing),
 ];
 
 fn call_word(call: Option<Call>) -> &'static str {
