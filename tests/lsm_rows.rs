@@ -1377,6 +1377,25 @@ fn reads_of_tables_are_counted() {
     assert!(count("tables closed") <= count("tables opened"));
 }
 
+/// A sync asked for room in the memtable, as a write does. While no table could be made, what was acknowledged could
+/// not be made durable either, though its log was sound.
+#[test]
+fn a_sync_needs_no_room() {
+    let disk = Arc::new(FaultDisk::new(Arc::new(empty_disk())));
+    disk.rule(At::first(Call::Create, ".sst"), Fault::Fail(Errno::NoSpace), Lasting::Sticky);
+    let options = OpenOptions { schedule: Schedule::Threads, ..open_options(disk.clone(), Access::Create) };
+    let store = Engine::lsm().open(Path::new(DIR), options).unwrap();
+    let refused = (0..1000).find_map(|n| store.set(&key(n), &value(n, 100)).err());
+    assert!(matches!(refused, Some(Error::NoSpace { .. } | Error::Io { .. })), "{refused:?}");
+    store.sync().unwrap();
+    assert!(store.set(b"more", b"than there is room for").is_err(), "it is still full");
+    let model = contents(&*store).unwrap();
+    disk.heal();
+    store.flush().unwrap();
+    store.set(b"more", b"than there was room for").unwrap();
+    assert_eq!(contents(&*store).unwrap().len(), model.len() + 1);
+}
+
 /// A store that is only ever opened for a moment is compacted too: who closes it waits for what is small.
 #[test]
 fn a_small_compaction_is_finished_when_the_store_is_closed() {

@@ -60,3 +60,38 @@ impl<F: Serialize + DeserializeOwned + Clone> Catalog<F> {
         self.manifest.lock().as_mut().map_or(Ok(()), Manifest::close)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Catalog;
+    use crate::engine::event::Listener;
+    use crate::engine::health::Health;
+    use crate::engine::manifest::{Edit, Manifest};
+    use crate::error::{Error, Result};
+    use crate::vfs::dir::Dir;
+    use crate::vfs::memory::SimDisk;
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    // It looked whether the store was sound before it waited for the manifest, and edited that of one that was
+    // poisoned meanwhile.
+    #[test]
+    fn an_edit_that_waited_for_one_that_failed_is_refused() {
+        let dir = Dir::new(Arc::new(SimDisk::new()), Path::new("/store"));
+        dir.create_all().unwrap();
+        let manifest = Manifest::create(&dir, 7, vec![(1, 1u64)]).unwrap();
+        let health = Arc::new(Health::new(Listener::default()));
+        let catalog = Catalog::new(Some(manifest), 2..=9, health.clone());
+        std::thread::scope(|scope| {
+            let held = catalog.manifest.lock();
+            let waits = scope.spawn(|| catalog.apply(Edit { add: vec![(2, 2u64)], ..Edit::default() }));
+            // Long enough for it to come so far; if it were not, it would be refused as well.
+            std::thread::sleep(Duration::from_millis(100));
+            let failed: Result<()> = health.guard(Err(Error::invalid("the disk failed")));
+            failed.unwrap_err();
+            drop(held);
+            assert!(matches!(waits.join().unwrap(), Err(Error::Poisoned { .. })));
+        });
+    }
+}

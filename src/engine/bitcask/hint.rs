@@ -254,7 +254,7 @@ mod tests {
     fn a_hint_is_mapped_only_where_maps_are_wanted() {
         let temp = tempfile::tempdir().unwrap();
         let dir = Dir::new(Arc::new(OsDisk), temp.path());
-        let sealed = Sealed { len: 4096, checksum: 1, last_seqno: 9 };
+        let sealed = Sealed { len: 4096, checksum: 1, last_seqno: 9, purged_upto: 0 };
         let mut builder = HintBuilder::default();
         let entry = HintEntry { key: b"key", offset: 64, len: 32, is_tombstone: false };
         builder.add(3, entry);
