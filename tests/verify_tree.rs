@@ -480,7 +480,7 @@ fn ordered(order: &Order) -> SimDisk {
     disk.record(Record::Off);
     let open =
         OpenOptions { disk: Arc::new(disk.clone()), schedule: Schedule::Inline, ..OpenOptions::default() };
-    let options = LsmOptions { comparator: order.clone(), ..LsmOptions::tiny() };
+    let options = LsmOptions { comparator: Some(order.clone()), ..LsmOptions::tiny() };
     let store = Lsm::open(Path::new("/db"), open, options).unwrap();
     for i in (0..300).rev() {
         store.set(format!("{i}").as_bytes(), &[7; 40]).unwrap();

@@ -6,6 +6,7 @@ use crate::engine::bitcask::options::BitcaskOptions;
 use crate::engine::claim::may_create;
 use crate::engine::identity::Identity;
 use crate::engine::lsm::Lsm;
+use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::options::LsmOptions;
 use crate::engine::memory::Memory;
 use crate::engine::options::{OpenOptions, OptionInfo};
@@ -53,6 +54,15 @@ impl EngineKind {
                 None => Err(damage),
             }),
         }
+    }
+
+    /// Whether a new store with these settings has its keys in descending order of their bytes.
+    pub fn is_descending(self, settings: &[(String, String)]) -> Result<bool> {
+        let mut own = LsmOptions::default();
+        if self == EngineKind::Lsm {
+            settings.iter().try_for_each(|(name, value)| own.set(name, value))?;
+        }
+        Ok(own.order() == Order::Reverse)
     }
 
     /// Opens the store at `path`, with the engine's own `settings` as names and values.

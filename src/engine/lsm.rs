@@ -142,7 +142,7 @@ impl Lsm {
     /// Costs the memory of every write that is not in a table yet.
     pub fn open(path: &Path, open: OpenOptions, options: LsmOptions) -> Result<Lsm> {
         options.validate()?;
-        let order = options.comparator.clone();
+        let order = options.order();
         let make = |dir: &Dir, identity: &Identity| create::create(dir, identity, &order);
         let Claim { dir, identity, lock } = Claim::take(path, &open, NAME, make)?;
         let store = Arc::new(Store::open(dir, &identity, &open, options)?);
@@ -172,13 +172,13 @@ impl Workers {
 
 impl Store {
     fn open(dir: Dir, identity: &Identity, open: &OpenOptions, options: LsmOptions) -> Result<Store> {
-        let (listener, order, store_id) =
-            (open.listener.clone(), options.comparator.clone(), identity.store_id);
+        let (listener, store_id) = (open.listener.clone(), identity.store_id);
         let health = Arc::new(Health::new(listener.clone()));
         let bin = Arc::new(Bin { dir: dir.clone(), health: health.clone(), listener: listener.clone() });
         let purpose = if open.access == Access::Read { Purpose::Read } else { Purpose::Write };
-        let found = recover(&dir, store_id, &order, purpose, &listener)?;
-        let Recovered { tables, sealed, active, wal, manifest, last_seqno, leftovers, .. } = found;
+        let found = recover(&dir, store_id, options.comparator.as_ref(), purpose, &listener)?;
+        let Recovered { order, tables, sealed, active, wal, manifest, last_seqno, leftovers, .. } = found;
+        let options = LsmOptions { comparator: Some(order.clone()), ..options };
         let file = |(number, meta)| Arc::new(TableFile::new(number, meta, bin.clone()));
         let version = Version::of(tables.into_iter().map(file), &order);
         if let Some((one, other)) = version.crossing(&order) {

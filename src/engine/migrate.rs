@@ -1,7 +1,7 @@
 //! Migrating: a new store, of any engine, with what a store holds.
 //!
-//! The source is read in the order of its keys and loaded into the destination, which is no store before
-//! the end:
+//! The source is read in the order of the destination's keys, which is its own or the reverse, and loaded into the
+//! destination, which is no store before the end:
 //!
 //! ```text
 //!   lock DEST ── clear what a killed migration left ── make a store on a disk that calls its identity
@@ -63,12 +63,24 @@ pub fn migrate(
         return Err(Error::invalid("the memory engine keeps nothing: migrate to another"));
     }
     build(&dest.options.disk, dest.path, |disk| {
-        let cursor = source.cursor(KeyRange::all())?;
-        let mut pairs =
-            Reading { cursor, state: State::Before, key: Vec::new(), so_far: Migrated::default(), watch };
+        let mut cursor = source.cursor(KeyRange::all())?;
+        let is_backward = descends(&mut *cursor)? != dest.engine.is_descending(dest.settings)?;
+        let so_far = Migrated::default();
+        let mut pairs = Reading { cursor, is_backward, state: State::Before, key: Vec::new(), so_far, watch };
         fill(disk, dest, &mut pairs)?;
         Ok(pairs.so_far)
     })
+}
+
+/// Whether the keys stand in descending order of their bytes: the first two say so.
+fn descends(cursor: &mut dyn Cursor) -> Result<bool> {
+    cursor.seek_to_first()?;
+    if !cursor.valid() {
+        return Ok(false);
+    }
+    let first = cursor.key().to_vec();
+    cursor.next()?;
+    Ok(cursor.valid() && cursor.key() < &first[..])
 }
 
 /// Makes the whole store, but for its name.
@@ -103,6 +115,7 @@ fn count(store: &dyn KvsRead, pairs: &mut Reading<'_>) -> Result<u64> {
 /// The pairs of the source, on their way.
 struct Reading<'a> {
     cursor: Box<dyn Cursor + 'a>,
+    is_backward: bool,
     state: State,
     key: Vec<u8>,
     so_far: Migrated,
@@ -118,9 +131,11 @@ enum State {
 
 impl Pairs for Reading<'_> {
     fn next_pair(&mut self) -> Result<Option<(&[u8], &[u8])>> {
-        match self.state {
-            State::Before => self.cursor.seek_to_first()?,
-            State::On => self.cursor.next()?,
+        match (self.state, self.is_backward) {
+            (State::Before, false) => self.cursor.seek_to_first()?,
+            (State::Before, true) => self.cursor.seek_to_last()?,
+            (State::On, false) => self.cursor.next()?,
+            (State::On, true) => self.cursor.prev()?,
         }
         self.state = State::On;
         if !self.cursor.valid() {

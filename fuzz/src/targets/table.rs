@@ -34,7 +34,7 @@ pub(crate) fn run(data: &[u8]) {
         mend::table(&mut bytes, Salt::new(STORE, NUMBER));
     }
     let options = LsmOptions {
-        comparator: if choice & 2 == 2 { Order::Reverse } else { Order::Bytewise },
+        comparator: (choice & 2 == 2).then_some(Order::Reverse),
         cache_bytes: if choice & 4 == 4 { 0 } else { 8 << 10 },
         ..LsmOptions::tiny()
     };
@@ -160,7 +160,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         let file = build(&options, &entries(count));
         seeds.extend([0, 9].map(|choice| [&[choice, 4][..], b"k002", &file].concat()));
     }
-    let reverse = LsmOptions { comparator: Order::Reverse, ..tiny() };
+    let reverse = LsmOptions { comparator: Some(Order::Reverse), ..tiny() };
     let mut entries = entries(9);
     entries.sort_by(|a, b| Order::Reverse.compare_internal(&a.0, &b.0));
     seeds.push([&[7, 4][..], b"k002", &build(&reverse, &entries)].concat());

@@ -90,7 +90,7 @@ impl Flusher {
 fn run<'a>(maker: &'a Maker, memtable: &Memtable, moments: Vec<u64>, number: u64) -> Result<Made<'a>> {
     let mut made = maker.make();
     let mut table = made.begin(number, 0, Cause::Flush)?;
-    let mut keep = Keep::new(maker.options.comparator.clone(), moments);
+    let mut keep = Keep::new(maker.options.order(), moments);
     let mut cursor = memtable.cursor();
     cursor.seek_to_first()?;
     while cursor.valid() {

@@ -119,8 +119,9 @@ pub struct LsmOptions {
     /// Whether tables are read through memory maps: a block that is not cached is then read without a
     /// system call, but counts as memory of the process.
     pub mmap: bool,
-    /// The order of the keys. Chosen when the store is made.
-    pub comparator: Order,
+    /// The order of the keys, chosen when the store is made; `None`: the one that it was made with, and the
+    /// order of bytes for a new one.
+    pub comparator: Option<Order>,
 }
 
 impl Default for LsmOptions {
@@ -142,12 +143,17 @@ impl Default for LsmOptions {
             compaction_jobs: 2,
             max_open_tables: 512,
             mmap: false,
-            comparator: Order::Bytewise,
+            comparator: None,
         }
     }
 }
 
 impl LsmOptions {
+    /// The order of the keys; that of bytes, if none was chosen.
+    pub fn order(&self) -> Order {
+        self.comparator.clone().unwrap_or(Order::Bytewise)
+    }
+
     /// Everything small, so that a short test flushes, compacts through several levels, and closes
     /// tables that it still reads.
     pub fn tiny() -> LsmOptions {
@@ -215,7 +221,7 @@ impl LsmOptions {
             "compaction_jobs" => self.compaction_jobs = number(name)?,
             "max_open_tables" => self.max_open_tables = number(name)?,
             "mmap" => self.mmap = read(name, value, "true or false")?,
-            "comparator" => self.comparator = value.parse()?,
+            "comparator" => self.comparator = Some(value.parse()?),
             _ => {
                 let names: Vec<_> = LsmOptions::list().iter().map(|option| option.name).collect();
                 let names = names.join(", ");
@@ -304,8 +310,8 @@ impl LsmOptions {
             ),
             option(
                 "comparator",
-                d.comparator.name().to_string(),
-                "the order of the keys, bytewise or reverse; chosen when the store is made",
+                d.order().name().to_string(),
+                "the order of the keys of a new store, bytewise or reverse; then the store knows",
             ),
         ]
     }

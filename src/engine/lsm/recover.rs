@@ -34,6 +34,8 @@ use std::sync::Arc;
 /// A store as it was found.
 #[derive(Debug)]
 pub struct Recovered {
+    /// The order of the keys.
+    pub order: Order,
     /// The live tables, by number.
     pub tables: Vec<(u64, TableMeta)>,
     /// What the sealed logs hold, the newest first.
@@ -61,25 +63,19 @@ pub enum Purpose {
     Read,
 }
 
-/// Reads the store in `dir`. Changes nothing on the disk. Costs the memory of every write that is not in
-/// a table.
+/// Reads the store in `dir`, whose keys must be in the order that is `asked` for, if one is. Changes nothing on the
+/// disk. Costs the memory of every write that is not in a table.
 pub fn recover(
     dir: &Dir,
     store_id: u64,
-    order: &Order,
+    asked: Option<&Order>,
     purpose: Purpose,
     listener: &Listener,
 ) -> Result<Recovered> {
     let manifest = manifest::read::<LiveFile>(dir, store_id)?;
     let listing = Listing::read(dir, &manifest.files)?;
     let meta = listing.meta.clone();
-    if meta.comparator != order.name() {
-        let (kept, asked) = (&meta.comparator, order.name());
-        return Err(Error::invalid(format!(
-            "{}: its keys are in the order '{kept}', not '{asked}'; open it with comparator={kept}",
-            dir.path().display()
-        )));
-    }
+    let order = &order_of(dir, &meta.comparator, asked)?;
     let leftovers = listing.check_files(store_id)?;
     let mut last_seqno = meta.last_seqno;
     for (_, table) in &listing.tables {
@@ -98,7 +94,30 @@ pub fn recover(
     if last_seqno > MAX_SEQNO {
         return Err(listing.damaged(format!("sequence number {last_seqno}")));
     }
-    Ok(Recovered { tables: listing.tables, sealed, active, wal, manifest, meta, last_seqno, leftovers })
+    let order = order.clone();
+    Ok(Recovered {
+        order,
+        tables: listing.tables,
+        sealed,
+        active,
+        wal,
+        manifest,
+        meta,
+        last_seqno,
+        leftovers,
+    })
+}
+
+/// The order that is called `kept`.
+fn order_of(dir: &Dir, kept: &str, asked: Option<&Order>) -> Result<Order> {
+    let says = |reason: String| {
+        Error::invalid(format!("{}: its keys are in the order '{kept}'{reason}", dir.path().display()))
+    };
+    match asked {
+        Some(asked) if asked.name() == kept => Ok(asked.clone()),
+        Some(asked) => Err(says(format!(", not '{}'; leave comparator out, or name this one", asked.name()))),
+        None => kept.parse().map_err(|_| says(", which is its owner's: open it with that".into())),
+    }
 }
 
 /// What the manifest lists, by sort.

@@ -63,7 +63,8 @@ impl Verifier {
         // Opening reads no table, and of what logs hold the order is not looked at.
         let order = order.unwrap_or_else(|| Order::Own(Arc::new(Unknown(name.clone()))));
         if self.report.is_sound()
-            && let Err(error) = recover(&self.dir, self.store_id, &order, Purpose::Read, &Listener::default())
+            && let Err(error) =
+                recover(&self.dir, self.store_id, Some(&order), Purpose::Read, &Listener::default())
         {
             self.damage(MANIFEST, 0, format!("opening refuses: {error}"));
         }

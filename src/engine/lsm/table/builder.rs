@@ -78,7 +78,7 @@ impl TableBuilder {
         options: &LsmOptions,
         cause: Cause,
     ) -> Result<TableBuilder> {
-        let order = options.comparator.clone();
+        let order = options.order();
         // A filter knows keys by their bytes. An order of the user's own may hold different bytes for
         // one key.
         let filter_bits = if matches!(order, Order::Own(_)) { 0 } else { options.filter_bits };

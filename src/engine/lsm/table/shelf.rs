@@ -56,7 +56,7 @@ impl Shelf {
         Shelf {
             dir,
             store_id,
-            order: options.comparator.clone(),
+            order: options.order(),
             cache: BlockCache::new(options.cache_bytes),
             mmap: options.mmap,
             counters: Counters::default(),

@@ -128,7 +128,7 @@ fn options(
         restart_interval,
         filter_bits,
         compression: Compressions(vec![how]),
-        comparator: order,
+        comparator: Some(order),
         cache_bytes: 4096,
         ..LsmOptions::default()
     }
