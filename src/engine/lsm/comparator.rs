@@ -113,7 +113,7 @@ impl FromStr for Order {
         match name {
             "bytewise" => Ok(Order::Bytewise),
             "reverse" => Ok(Order::Reverse),
-            _ => Err(Error::invalid(format!("comparator={name}: bytewise or reverse"))),
+            _ => Err(Error::invalid(format!("comparator={name}: bytewise, reverse, or kept"))),
         }
     }
 }

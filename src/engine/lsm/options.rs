@@ -124,6 +124,17 @@ pub struct LsmOptions {
     pub comparator: Option<Order>,
 }
 
+/// What an order is called that is the one of the store.
+const KEPT: &str = "kept";
+
+/// The order of this name; none, if it is the store's.
+fn order(name: &str) -> Result<Option<Order>> {
+    match name {
+        KEPT => Ok(None),
+        name => name.parse().map(Some),
+    }
+}
+
 impl Default for LsmOptions {
     fn default() -> LsmOptions {
         LsmOptions {
@@ -221,7 +232,7 @@ impl LsmOptions {
             "compaction_jobs" => self.compaction_jobs = number(name)?,
             "max_open_tables" => self.max_open_tables = number(name)?,
             "mmap" => self.mmap = read(name, value, "true or false")?,
-            "comparator" => self.comparator = Some(value.parse()?),
+            "comparator" => self.comparator = order(value)?,
             _ => {
                 let names: Vec<_> = LsmOptions::list().iter().map(|option| option.name).collect();
                 let names = names.join(", ");
@@ -310,8 +321,8 @@ impl LsmOptions {
             ),
             option(
                 "comparator",
-                d.order().name().to_string(),
-                "the order of the keys of a new store, bytewise or reverse; then the store knows",
+                KEPT.to_string(),
+                "the order of the keys: bytewise, reverse, or kept, which is that of the store, and bytewise for a new one",
             ),
         ]
     }
