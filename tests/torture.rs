@@ -10,22 +10,23 @@
 #[macro_use]
 mod common;
 
-use common::buggy::{Bug, Careless, Forgetful, Unsynced, Wrapped};
+use common::buggy::{Around, Bug, Careless, Forgetful, Unsynced, Wrapped};
 use kvs::engine::KvsEngine;
 use kvs::engine::kind::EngineKind;
 use kvs::engine::options::OpenOptions;
-use kvs::error::Result;
+use kvs::error::{Error, Result};
 use kvs::survive::linear::workload;
 use kvs::survive::script::Settings;
 use kvs::survive::script::file::Script;
 use kvs::survive::torture::history::History;
-use kvs::survive::torture::judge::judge;
+use kvs::survive::torture::judge::{Difference, judge};
 use kvs::survive::torture::report::Report;
 use kvs::survive::torture::site::{Open, as_usual};
 use kvs::survive::torture::{Limit, Plan, TRIES, run};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 const ENGINES: [EngineKind; 2] = [EngineKind::Bitcask, EngineKind::Lsm];
 
@@ -107,6 +108,71 @@ fn a_store_that_forgets_to_sync_is_found() {
     }
 }
 
+fn history(kind: EngineKind, text: &str) -> History {
+    let script = Script::read(&format!("engines: {kind}\n\n{text}")).unwrap();
+    History { kind, settings: script.options.clone(), commands: script.commands() }
+}
+
+/// A store whose closing panics.
+struct Bursting(Arc<dyn KvsEngine>);
+
+impl Around for Bursting {
+    fn inner(&self) -> &dyn KvsEngine {
+        &*self.0
+    }
+}
+
+impl Drop for Bursting {
+    fn drop(&mut self) {
+        panic!("it does not close");
+    }
+}
+
+/// A panic while a store was opened or closed ended one thread of several, and the others waited for its history for
+/// ever; of one thread it ended the tool.
+#[test]
+fn a_store_that_panics_when_it_is_opened_or_closed_is_a_finding() {
+    for kind in ENGINES {
+        let no_maps = |kind, options: OpenOptions, settings: &Settings| {
+            assert!(settings.iter().all(|(name, _)| name != "mmap"), "no maps");
+            as_usual(kind, options, settings)
+        };
+        let report = torture(&Plan { threads: 2, ..plan(kind, 100_000) }, &no_maps);
+        let finding = report.finding.expect("it is found");
+        assert_eq!((finding.commands, &finding.difference.said[..]), (0, "panicked: no maps"), "{finding}");
+
+        // The last of the three stores of an empty history is closed when all is done.
+        let opened = AtomicU64::new(0);
+        let third_bursts = |kind, options: OpenOptions, settings: &Settings| {
+            let store = as_usual(kind, options, settings)?;
+            match opened.fetch_add(1, Ordering::Relaxed) {
+                2 => Ok(Arc::new(Wrapped(Bursting(store))) as Arc<dyn KvsEngine>),
+                _ => Ok(store),
+            }
+        };
+        let difference = judge(&history(kind, "get a\n"), &third_bursts).1.expect("a panic is a difference");
+        let Difference { command, said, .. } = &difference;
+        assert_eq!((&command[..], &said[..]), ("closing the store", "panicked: it does not close"));
+    }
+}
+
+/// Of a failure that did not come again, all that was told was that there had been one.
+#[test]
+fn what_does_not_come_again_is_told_as_it_was_seen() {
+    for kind in ENGINES {
+        let is_first = AtomicBool::new(true);
+        let fails_once =
+            |kind, options: OpenOptions, settings: &Settings| match is_first.swap(false, Ordering::Relaxed) {
+                true => Err(Error::invalid("the moon is full")),
+                false => as_usual(kind, options, settings),
+            };
+        let finding = torture(&plan(kind, 1_000), &fails_once).finding.expect("it was seen");
+        let Difference { command, expected, said, .. } = &finding.difference;
+        assert_eq!((&command[..], &expected[..]), ("opening a new store", "a store"), "{finding}");
+        assert!(said.contains("the moon is full") && said.contains("did not come again"), "{finding}");
+    }
+}
+
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/scripts/torture")
 }
@@ -156,6 +222,33 @@ fn a_life_that_is_cut_short_is_not_in_the_way_of_the_next() {
         let plan = workload::Plan { kind, seed: 1, limit, clients: 1, scratch: scratch.path() };
         let report = run_plan(&plan, &|path, options, settings| kind.open(path, options, settings));
         assert_eq!((report.stores, report.anomaly), (1, None));
+    }
+}
+
+/// In the middle of its life a store is opened again. One that can not be was an error of the tool: nothing said which
+/// options it had, and nothing was saved.
+#[test]
+fn a_store_that_can_not_be_opened_again_is_an_anomaly() {
+    let scratch = tempfile::tempdir().unwrap();
+    for kind in ENGINES {
+        for panics in [false, true] {
+            let opened = AtomicU64::new(0);
+            let opens_once = |path: &Path, options: OpenOptions, settings: &Settings| match opened
+                .fetch_add(1, Ordering::Relaxed)
+            {
+                0 => kind.open(path, options, settings),
+                _ if panics => panic!("not again"),
+                _ => Err(Error::invalid("not again")),
+            };
+            let limit = Limit::Operations(13_000);
+            let plan = workload::Plan { kind, seed: 1, limit, clients: 1, scratch: scratch.path() };
+            let anomaly = run_plan(&plan, &opens_once).anomaly.expect("a store has been lost");
+            assert!(
+                anomaly.what.contains("opened again") && anomaly.what.contains("not again"),
+                "{anomaly:?}"
+            );
+            assert!(!anomaly.options.is_empty(), "{anomaly:?}");
+        }
     }
 }
 
