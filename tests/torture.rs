@@ -12,8 +12,10 @@ mod common;
 
 use common::buggy::{Around, Bug, Careless, Forgetful, Unsynced, Wrapped};
 use kvs::engine::KvsEngine;
+use kvs::engine::batch::WriteBatch;
+use kvs::engine::event::{Event, Listener};
 use kvs::engine::kind::EngineKind;
-use kvs::engine::options::OpenOptions;
+use kvs::engine::options::{OpenOptions, WriteOptions};
 use kvs::error::{Error, Result};
 use kvs::survive::linear::workload;
 use kvs::survive::script::Settings;
@@ -108,9 +110,44 @@ fn a_store_that_forgets_to_sync_is_found() {
     }
 }
 
+/// A store that tells of its own poisoning behind a write that went well, and goes on.
+struct Deaf {
+    inner: Arc<dyn KvsEngine>,
+    listener: Listener,
+}
+
+impl Around for Deaf {
+    fn inner(&self) -> &dyn KvsEngine {
+        &*self.inner
+    }
+
+    fn write(&self, batch: WriteBatch, options: &WriteOptions) -> Result<()> {
+        self.inner.write(batch, options)?;
+        self.listener.tell(Event::Poisoned { reason: "its manifest failed".into() });
+        Ok(())
+    }
+}
+
+fn deaf(kind: EngineKind, options: OpenOptions, settings: &Settings) -> Result<Arc<dyn KvsEngine>> {
+    let listener = options.listener.clone();
+    Ok(Arc::new(Wrapped(Deaf { inner: as_usual(kind, options, settings)?, listener })))
+}
+
 fn history(kind: EngineKind, text: &str) -> History {
     let script = Script::read(&format!("engines: {kind}\n\n{text}")).unwrap();
     History { kind, settings: script.options.clone(), commands: script.commands() }
+}
+
+/// That the store is poisoned was looked at only where a call failed; a flush that fails behind a write that went
+/// well poisons it too.
+#[test]
+fn nothing_is_acknowledged_behind_a_poisoning_that_no_call_has_told() {
+    for kind in ENGINES {
+        let (_, difference) = judge(&history(kind, "set a 1\nget a\nset b 2\n"), &deaf);
+        let difference = difference.expect("the second set should fail");
+        assert_eq!((difference.at, &difference.said[..]), (2, "it was"), "{difference}");
+        assert_eq!(judge(&history(kind, "set a 1\nreopen\nset b 2\n"), &deaf).1, None, "a new life");
+    }
 }
 
 /// A store whose closing panics.

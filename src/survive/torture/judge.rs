@@ -138,6 +138,8 @@ impl<'a> Judge<'a> {
             _ => {}
         }
         self.tally.count(command);
+        // Also behind a call that went well.
+        self.is_poisoned |= self.says_poisoned();
         let before = self.faults();
         let result = self.session.attempt(command);
         let faults = self.faults() - before;
