@@ -210,6 +210,38 @@ fn what_does_not_come_again_is_told_as_it_was_seen() {
     }
 }
 
+/// A store that takes no writes, for no reason.
+struct Stubborn(Arc<dyn KvsEngine>);
+
+impl Around for Stubborn {
+    fn inner(&self) -> &dyn KvsEngine {
+        &*self.0
+    }
+
+    fn write(&self, _: WriteBatch, _: &WriteOptions) -> Result<()> {
+        Err(Error::io("append", Path::new("/store/log"), std::io::ErrorKind::Other.into()))
+    }
+}
+
+/// The store that is opened on the healed disk after an opening that failed counted as one whose disk has failed: each
+/// of its writes might fail, for the rest of its life.
+#[test]
+fn a_store_that_was_opened_on_a_sound_disk_has_no_excuse() {
+    for kind in ENGINES {
+        let opened = AtomicU64::new(0);
+        let third_is_stubborn = |kind, options: OpenOptions, settings: &Settings| {
+            let count = opened.fetch_add(1, Ordering::Relaxed);
+            let store = as_usual(kind, options, settings)?;
+            Ok(if count >= 2 { Arc::new(Wrapped(Stubborn(store))) } else { store })
+        };
+        let history = history(kind, "fail open 1 EIO\nreopen\nset a 1\n");
+        let (_, difference) = judge(&history, &third_is_stubborn);
+        let difference = difference.expect("nothing explains the error");
+        assert_eq!(difference.at, 2, "{difference}");
+        assert_eq!(judge(&history, &as_usual).1, None);
+    }
+}
+
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/scripts/torture")
 }

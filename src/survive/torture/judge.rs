@@ -365,7 +365,9 @@ impl<'a> Judge<'a> {
     /// The disk works again, and so must opening.
     fn open_healed(&mut self) -> std::result::Result<(), Wrong> {
         self.heal()?;
-        self.session.place_mut().reopen(None).map_err(|error| unexpected(&error))
+        self.session.place_mut().reopen(None).map_err(|error| unexpected(&error))?;
+        self.is_shaken = false;
+        Ok(())
     }
 
     fn contents(&self) -> Result<Map> {
