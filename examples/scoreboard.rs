@@ -90,6 +90,8 @@ fn main() -> Result<()> {
         let parts: Vec<_> = PARTS.iter().map(|(part, ..)| *part).collect();
         return Err(format!("{unknown}: no such part; there are {}", parts.join(", ")).into());
     }
+    // Before this program writes its own notes.
+    let commit = commit()?;
     run("cargo build --release")?;
     let chosen = |part: &str| named.is_empty() || named.iter().any(|name| name == part);
     let shares: u64 = PARTS.iter().filter(|(part, ..)| chosen(part)).map(|(_, share, _)| share).sum();
@@ -101,17 +103,23 @@ fn main() -> Result<()> {
         println!("== {name}");
         let begun = Instant::now();
         let (rows, commands) = search((budget * share).checked_div(shares).unwrap_or(0).max(2))?;
-        let commit = run("git rev-parse --short HEAD")?.trim().to_string();
         for row in &rows {
             println!("{}: {}: {}", row.what, row.tried, row.found);
         }
-        let part = Part { rows, commands, commit, seconds: begun.elapsed().as_secs() };
+        let part = Part { rows, commands, commit: commit.clone(), seconds: begun.elapsed().as_secs() };
         kept.insert(name.to_string(), part);
         // After each, so that what was found stays if the next is interrupted.
         std::fs::write(KEPT, serde_json::to_string_pretty(&kept)? + "\n")?;
         write_page(&kept)?;
     }
     Ok(())
+}
+
+/// What is built; `-dirty`, if that is more than was committed. The notes are no source.
+fn commit() -> Result<String> {
+    let head = run("git rev-parse --short HEAD")?;
+    let changed = run("git status --porcelain --untracked-files=no -- . :!notes")?;
+    Ok(format!("{}{}", head.trim(), if changed.is_empty() { "" } else { "-dirty" }))
 }
 
 /// Reads `90s`, `10m`, `8h`.

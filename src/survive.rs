@@ -4,6 +4,7 @@
 //! shape, and see: the command line's `kvs crash` and `kvs torture` are one call each into it, and the
 //! tests stand on the same parts.
 
+mod caught;
 pub mod crash;
 pub mod engine;
 pub mod error;

@@ -40,17 +40,26 @@ fn counting(comparison: &Comparison, side: usize) -> Vec<Vec<&Report>> {
     rounds.iter().map(|reports| reports.iter().filter(counts).collect()).collect()
 }
 
+/// What one side spent on what decides, in each round: on each workload, what it spent on a call, times the
+/// calls of the first side. Where time is the limit, each side makes the calls that it has time for.
+fn spent(comparison: &Comparison, side: usize, on: fn(&Report) -> f64) -> Vec<f64> {
+    let like_the_first = |(report, first): (&&Report, &&Report)| {
+        on(report) * first.calls.max(1) as f64 / report.calls.max(1) as f64
+    };
+    let rounds = counting(comparison, side).into_iter().zip(counting(comparison, 0));
+    rounds.map(|(reports, first)| reports.iter().zip(&first).map(like_the_first).sum()).collect()
+}
+
 /// What one side took for what decides, in each round.
 fn seconds(comparison: &Comparison, side: usize) -> Vec<f64> {
-    let of = |reports: &Vec<&Report>| reports.iter().map(|report| report.seconds).sum();
-    counting(comparison, side).iter().map(of).collect()
+    spent(comparison, side, |report| report.seconds)
 }
 
 /// Bytes that one side wrote for what decides, in the last round.
 fn written(comparison: &Comparison, side: usize) -> f64 {
-    let rounds = counting(comparison, side);
-    let ledgers = rounds.last().into_iter().flatten().filter_map(|report| report.ledger.as_ref());
-    ledgers.map(|ledger| ledger.total.written_bytes as f64).sum()
+    let bytes =
+        |report: &Report| report.ledger.as_ref().map_or(0.0, |ledger| ledger.total.written_bytes as f64);
+    spent(comparison, side, bytes).last().copied().unwrap_or_default()
 }
 
 /// Bytes of memory for a key that grow with the keys: the keydir; filters and indexes. Memtables and the
@@ -193,6 +202,25 @@ mod tests {
             "fewer bytes"
         );
         assert_eq!(engine(&[(1.0, 9), (2.0, 9)], &[(2.0, 9), (1.0, 9)]), None);
+    }
+
+    /// Where time was the limit, both sides had taken as long, so bytes decided, and the one that had made a third
+    /// of the calls had written a third of the bytes: the slower engine was recommended.
+    #[test]
+    fn who_makes_more_calls_in_the_same_time_needs_less_of_it() {
+        let rounds = |calls| {
+            let mut report = run("overwrite", 1.0, calls, 1);
+            report.calls = calls;
+            vec![vec![report]]
+        };
+        let engine = |a, b| {
+            let names = ["bitcask", "lsm"].map(String::from).to_vec();
+            let both = Comparison::of(String::new(), names, vec![rounds(a), rounds(b)]);
+            advise(&both, Needs::default()).engine
+        };
+        assert_eq!(engine(3000, 1000).as_deref(), Some("bitcask"));
+        assert_eq!(engine(1000, 3000).as_deref(), Some("lsm"));
+        assert_eq!(engine(1020, 1000), None, "as many bytes a call");
     }
 
     /// Bytes that a fill had written decided about reads, though its time did not: of a trace of seven calls on a

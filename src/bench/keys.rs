@@ -17,6 +17,9 @@ use std::str::FromStr;
 /// Digits that name a key.
 const DIGITS: usize = 16;
 
+/// Bytes of a value that say whose it is.
+const TAG: usize = 8;
+
 /// Bytes of a value before its filler.
 const HEAD: usize = 12;
 
@@ -227,8 +230,8 @@ impl Data {
     #[inline]
     fn head(&self, number: u64, version: u32) -> [u8; HEAD] {
         let mut head = [0; HEAD];
-        head[..8].copy_from_slice(&mix(number ^ self.seed).to_le_bytes());
-        head[8..].copy_from_slice(&version.to_le_bytes());
+        head[..TAG].copy_from_slice(&mix(number ^ self.seed).to_le_bytes());
+        head[TAG..].copy_from_slice(&version.to_le_bytes());
         head
     }
 
@@ -260,7 +263,7 @@ impl Data {
     /// short to say their version, it is that of `expected`.
     #[inline]
     pub fn version(&self, number: u64, expected: u32, value: &[u8]) -> std::result::Result<u32, String> {
-        let version = match value.get(8..HEAD) {
+        let version = match value.get(TAG..HEAD) {
             Some(bytes) => u32::from_le_bytes(bytes.try_into().map_err(|_| "cut")?),
             None => expected,
         };
@@ -273,6 +276,13 @@ impl Data {
             true => Ok(version),
             false => Err(format!("{} bytes came back that are no value of this key", value.len())),
         }
+    }
+
+    /// Whether a value that is too short to say its version may be one of this key, of whichever version.
+    pub fn may_be_of(&self, number: u64, value: &[u8]) -> bool {
+        let tag = value.len().min(TAG);
+        (self.value.least..=self.value.most.min(HEAD - 1)).contains(&value.len())
+            && value[..tag] == self.head(number, 0)[..tag]
     }
 }
 

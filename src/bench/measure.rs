@@ -9,9 +9,12 @@ use serde::Serialize;
 use std::path::Path;
 use std::time::Duration;
 
-/// Three significant digits, up to a minute.
+/// The longest that a call takes: a day.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Three significant digits. It grows with the slowest call.
 fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("the bounds are in order")
+    Histogram::new(3).expect("three digits are few enough")
 }
 
 /// How long calls of each kind took. One a thread: recording takes a lock that nobody else wants but for
@@ -32,8 +35,9 @@ impl Clock {
     #[inline]
     pub fn record(&self, call: Call, took: Duration) {
         let histogram = &mut self.recent.lock()[call as usize];
-        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        histogram.get_or_insert_with(|| Box::new(self::histogram())).saturating_record(nanoseconds);
+        let nanoseconds = took.min(LONGEST).as_nanos() as u64;
+        let histogram = histogram.get_or_insert_with(|| Box::new(self::histogram()));
+        histogram.record(nanoseconds).expect("it grows up to a day");
     }
 }
 
@@ -56,7 +60,7 @@ impl Latencies {
         for clock in clocks {
             for (total, part) in self.total.iter_mut().zip(clock.recent.lock().iter_mut()) {
                 let Some(part) = part.as_mut().filter(|part| !part.is_empty()) else { continue };
-                // Same bounds: adding does not fail.
+                // They grow: adding does not fail.
                 let added = total.get_or_insert_with(histogram).add(&**part);
                 debug_assert!(added.is_ok());
                 let added = recent.add(&**part);
@@ -180,6 +184,19 @@ mod tests {
         assert_eq!((read.call, read.calls, update.call, update.calls), ("read", 1000, "update", 1));
         assert!((read.p50_us - 500.0).abs() < 2.0 && (read.p99_us - 990.0).abs() < 2.0, "{read:?}");
         assert!((read.max_us - 1000.0).abs() < 2.0 && (read.mean_us - 500.0).abs() < 2.0, "{read:?}");
+    }
+
+    // A call of more than a minute was told as one of a minute.
+    #[test]
+    fn slow_calls_are_told_as_they_were() {
+        let (clock, mut latencies) = (Clock::default(), Latencies::default());
+        for seconds in [90, 0, 1_000_000] {
+            clock.record(Call::Compact, Duration::from_secs(seconds));
+            latencies.collect([&clock].into_iter());
+            let slowest = latencies.summary()[0].max_us / 1e6;
+            let told = seconds.clamp(90, 86_400) as f64;
+            assert!((slowest / told - 1.0).abs() < 0.01, "{seconds} s: {slowest} s");
+        }
     }
 
     #[test]

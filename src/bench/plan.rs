@@ -14,7 +14,7 @@ pub struct Plan {
     pub keys: u64,
     /// Calls of what is not done once a key.
     pub calls: u64,
-    /// A workload ends after so long at most.
+    /// A workload ends after so long at most, if it does not make the store.
     pub limit: Option<Duration>,
     /// Threads that make calls.
     pub threads: usize,

@@ -212,7 +212,7 @@ fn make_all(run: &Run<'_>, index: usize, caller: &mut Caller<'_>, clock: &Clock,
         call += threads;
         made += 1;
         let is_late = |limit| made % LOOK_EVERY == 0 && began.elapsed() >= limit;
-        if run.pace.limit.is_some_and(is_late) {
+        if run.limit().is_some_and(is_late) {
             return;
         }
     }

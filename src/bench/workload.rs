@@ -124,9 +124,16 @@ impl FromStr for Mix {
 
 impl fmt::Display for Mix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = self.parts.iter().map(|(call, part)| format!("{}={:.0}", call.name(), part * 100.0));
+        let parts = self.parts.iter().map(|(call, part)| format!("{}={}", call.name(), hundredths(*part)));
         f.write_str(&parts.collect::<Vec<_>>().join(","))
     }
+}
+
+/// A part in hundredths, with as few digits as say which it is.
+fn hundredths(part: f64) -> String {
+    let is_it = |text: &String| text.parse::<f64>().is_ok_and(|read| read / 100.0 == part);
+    let mut texts = (0..18).map(|digits| format!("{:.digits$}", part * 100.0));
+    texts.find(is_it).unwrap_or_else(|| (part * 100.0).to_string())
 }
 
 /// The order in which something is done to each key once.
@@ -374,6 +381,19 @@ mod tests {
             [0.0, 0.74, 0.75, 0.999, 1.0].map(|part| mix.pick(part)),
             [Call::Read, Call::Read, Call::Update, Call::Update, Call::Update]
         );
+        for (text, told) in [
+            ("read=995,update=5", "read=99.5,update=0.5"),
+            ("read=0.93,missing=0.07", "read=93,missing=7"),
+            ("scan=1", "scan=100"),
+        ] {
+            let mix: Mix = text.parse().unwrap();
+            assert_eq!(mix.to_string(), told);
+            assert_eq!(told.parse::<Mix>().unwrap(), mix, "{text}");
+        }
+        // A third has no end.
+        let thirds: Mix = "read=2,update=1".parse().unwrap();
+        let again: Mix = thirds.to_string().parse().unwrap();
+        assert!((again.part(Call::Read) - 2.0 / 3.0).abs() < 1e-15, "{thirds}");
         for text in ["", "read", "read=0", "read=-1", "read=nan", "batch=1", "eat=1"] {
             assert!(text.parse::<Mix>().is_err(), "{text}");
         }

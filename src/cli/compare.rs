@@ -12,6 +12,7 @@ use crate::cli::lab::{Live, Room, Runs, USUAL, configuration, failure, short};
 use crate::cli::session::Session;
 use crate::cli::stream;
 use crate::cli::table::{self, Side};
+use crate::engine::options::Durability;
 use clap::Args;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -84,6 +85,10 @@ impl Compare {
     fn command(&self, plan: &Plan, rounds: usize, configurations: &[Configuration]) -> String {
         let mut words = vec!["kvs".to_string(), "compare".to_string()];
         words.extend(self.runs.words(plan));
+        let durability = configurations.first().map(|configuration| configuration.durability);
+        if let Some(durability) = durability.filter(|durability| *durability != Durability::Os) {
+            words.extend(["--sync".to_string(), durability.to_string()]);
+        }
         words.extend(["--rounds".to_string(), rounds.to_string()]);
         for configuration in configurations {
             words.extend(["--config".to_string(), configuration.name()]);

@@ -48,7 +48,7 @@ pub(crate) struct Runs {
     #[arg(long, value_name = "N", value_parser = count)]
     pub calls: Option<u64>,
 
-    /// End each workload after so long
+    /// End each workload after so long; what fills the store goes on to its end
     #[arg(long, value_name = "SECS", value_parser = crate::cli::watch::seconds)]
     pub seconds: Option<Duration>,
 

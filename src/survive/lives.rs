@@ -3,6 +3,7 @@
 //! What the first had written and not synced is seen by the second, but is not durable yet. So whoever
 //! opens a store may build on nothing that was only read, before it is synced.
 
+use crate::survive::caught::caught;
 use crate::survive::history::{CLOSING, History, Life, OPENING, Setting};
 use crate::survive::model::{Model, digest};
 use crate::survive::oracle::{Known, Oracle};
@@ -48,7 +49,8 @@ pub fn second_lives(
         let begins = killed.len();
         let Ok(disk) = replay(&history.recording, &killed) else { continue };
         let image = disk.image();
-        let mut second = match second_life(history, disk, &killed, second.steps) {
+        let lived = caught(|| second_life(history, disk, &killed, second.steps));
+        let mut second = match lived.unwrap_or_else(Err) {
             Ok(second) => second,
             Err(message) => {
                 let description = format!("a second life after {begins} operations of {}", history.name);
@@ -225,4 +227,29 @@ pub fn replay(recording: &Recording, ops: &[Op]) -> io::Result<SimDisk> {
         }
     }
     Ok(disk)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SecondLife, second_lives};
+    use crate::survive::engine::Engine;
+    use crate::survive::history::{History, Workload};
+    use crate::survive::step::Step;
+    use crate::vfs::crash::budget::Budget;
+
+    /// It ended the tool, where any other thing that a second process does wrong is told with its disk. Here the
+    /// history says of no moment what the store held, not even of the first, and looking for it panics.
+    #[test]
+    fn a_second_life_that_panics_breaks_a_promise() {
+        for engine in Engine::all() {
+            let history = Workload::new("a sync", &engine, vec![Step::Sync]).record().unwrap();
+            let history = History { prefixes: Vec::new(), ..history };
+            let second = SecondLife { steps: &[], every: 1, kills: 0..1 };
+            let (report, _) = second_lives(&history, &second, &Budget::default(), |_, _| {});
+            let messages: Vec<_> = report.violations.iter().map(|violation| &violation.message).collect();
+            let [message] = &messages[..] else { panic!("{messages:?}") };
+            assert!(message.starts_with("panicked: "), "{message}");
+            assert!(report.violations[0].description.contains("a second life after"), "{report}");
+        }
+    }
 }

@@ -80,7 +80,7 @@ pub fn run(plan: &Plan, open: Open<'_>, watch: &mut dyn FnMut(&Tally) -> Control
     });
     let Count { mut report, failed, sets, .. } = count;
     report.option_sets = sets.len() as u64;
-    report.finding = failed.map(|(number, history)| find(plan, number, &history, open));
+    report.finding = failed.map(|(number, history, first)| find(plan, number, &history, first, open));
     report.seconds = begun.elapsed().as_secs_f64();
     report
 }
@@ -114,7 +114,7 @@ struct Count<'a> {
     begun: Instant,
     report: Report,
     sets: HashSet<String>,
-    failed: Option<(u64, History)>,
+    failed: Option<(u64, History, Difference)>,
 }
 
 impl Count<'_> {
@@ -126,8 +126,8 @@ impl Count<'_> {
                 expected += 1;
                 self.report.tally.add(&tally);
                 self.sets.insert(format!("{:?}", history.settings));
-                if difference.is_some() {
-                    self.failed = Some((number, history));
+                if let Some(difference) = difference {
+                    self.failed = Some((number, history, difference));
                     return;
                 }
                 if self.is_enough() || watch(&self.report.tally).is_break() {
@@ -145,17 +145,16 @@ impl Count<'_> {
     }
 }
 
-/// Makes a history that fails short.
-fn find(plan: &Plan, number: u64, history: &History, open: Open<'_>) -> Finding {
+/// Makes a history short in which this difference was seen.
+fn find(plan: &Plan, number: u64, history: &History, first: Difference, open: Open<'_>) -> Finding {
     let short = shrink(history, plan.tries, |history| judge(history, open).1.is_some());
     let (_, difference) = judge(&short, open);
     // With threads in the store, a history may fail once and not again: then it is told as it was.
     let (short, difference) = match difference {
         Some(difference) => (short, difference),
         None => {
-            let said = "a difference that did not come again".to_string();
-            let (command, expected) = (String::new(), String::new());
-            (history.clone(), Difference { at: 0, command, expected, said })
+            let said = format!("{}; that did not come again", first.said);
+            (history.clone(), Difference { said, ..first })
         }
     };
     Finding {

@@ -76,6 +76,28 @@ fn a_run_with_a_mix_ends_in_time() {
     });
 }
 
+/// `--sync always` was left out of it, and five writes in a thousand calls were `update=0` and `update=1`.
+#[test]
+fn a_comparison_tells_how_it_is_made_again() {
+    User::each(|user| {
+        let line = "--sync always compare --mix read=995,update=5 --distribution hot:0.1:0.9 --keys 100 \
+                    --calls 50 --stepped --seed 3 --value-size 10..20 --config bitcask --json";
+        let told = |line: &str| {
+            let answer = user.kvs().env_remove("KVS_ENGINE").args(line.split_whitespace()).output().unwrap();
+            let said = String::from_utf8_lossy(&answer.stderr).into_owned();
+            assert!(answer.status.success(), "{line}: {said}");
+            json_lines(&answer.stdout).remove(0)
+        };
+        let first = told(line);
+        let command = first["command"].as_str().unwrap();
+        for part in ["--sync always", "--mix read=99.5,update=0.5", "--distribution hot:0.1:0.9"] {
+            assert!(command.contains(part), "{part}: {command}");
+        }
+        let again = command.strip_prefix("kvs ").unwrap();
+        assert_eq!(told(&format!("{again} --json")), first, "the same again");
+    });
+}
+
 #[test]
 fn what_can_not_be_run_is_refused_and_says_what_to_do() {
     User::each(|user| {

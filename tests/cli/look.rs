@@ -163,6 +163,18 @@ fn find_tells_every_version_in_every_file() {
     });
 }
 
+/// Bitcask called each removal of a key that is gone a `tombstone`, though the word is for the newest version.
+#[test]
+fn find_calls_the_newest_removal_alone_a_tombstone() {
+    User::each(|user| {
+        user.feed(["-p", "db", "shell"], b"set k 1\nrm k\nset k 2\nrm k\n");
+        let text = String::from_utf8(user.line("-p db find k").stdout).unwrap();
+        let words = |row: &str| row.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+        let rows: Vec<String> = text.lines().skip(1).map(words).collect();
+        assert_eq!(rows, ["tombstone remove", "dead set", "dead remove", "dead set"], "{text}");
+    });
+}
+
 #[test]
 fn the_shell_looks_at_files_between_writes() {
     User::each(|user| {

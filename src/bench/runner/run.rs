@@ -14,7 +14,8 @@ use std::time::Duration;
 pub struct Pace {
     /// Calls that are asked for.
     pub calls: u64,
-    /// It ends when it has run for so long, if that is before its calls are made.
+    /// It ends when it has run for so long, if that is before its calls are made; but what makes a store
+    /// makes all of it.
     pub limit: Option<Duration>,
     /// Threads that make calls.
     pub threads: usize,
@@ -58,6 +59,11 @@ impl Run<'_> {
     /// Calls that are to be made.
     pub(super) fn total(&self) -> u64 {
         self.workload.calls(self.keys, self.pace.calls)
+    }
+
+    /// When it ends, whatever is made by then. What comes behind a fill counts on all of its keys.
+    pub(super) fn limit(&self) -> Option<Duration> {
+        self.pace.limit.filter(|_| !self.workload.makes_a_store())
     }
 
     pub(super) fn beside(&self) -> Option<&Mix> {

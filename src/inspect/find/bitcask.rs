@@ -21,6 +21,9 @@ pub(super) fn find(look: &Look, store_id: u64, key: &[u8], found: &mut Found) {
         }
     }
     found.versions.sort_by_key(|version| Reverse(version.seqno));
+    // What a get finds first is the newest removal: the others are hidden by it.
+    let removals = found.versions.iter_mut().filter(|version| version.state == "tombstone");
+    removals.skip(1).for_each(|version| version.state = "dead");
     for entry in &look.entries {
         if let Some(FileName::Hint(number)) = filename::parse(&entry.name) {
             hint(look, store_id, number, key, found);

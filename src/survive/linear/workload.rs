@@ -18,6 +18,7 @@ use crate::engine::kind::EngineKind;
 use crate::engine::options::OpenOptions;
 use crate::engine::range::KeyRange;
 use crate::error::Result;
+use crate::survive::caught::caught;
 use crate::survive::linear::cuts::Writers;
 use crate::survive::linear::workload::client::{Client, Log, REGISTERS, register};
 use crate::survive::linear::workload::report::{Anomaly, Report};
@@ -84,10 +85,12 @@ pub fn run(
         let mut life = Life::new(plan, number, settings, clients, open)?;
         for round in 0..ROUNDS {
             if round == ROUNDS / 2 {
-                life.reopen()?;
+                report.anomaly = life.come_back();
                 report.reopens += 1;
             }
-            report.anomaly = life.round(&mut report, dice.next_number());
+            if report.anomaly.is_none() {
+                report.anomaly = life.round(&mut report, dice.next_number());
+            }
             report.seconds = begun.elapsed().as_secs_f64();
             report.option_sets = sets.len() as u64;
             let is_enough = match plan.limit {
@@ -157,6 +160,16 @@ impl<'a> Life<'a> {
         let options = OpenOptions { disk: self.disk.clone(), ..OpenOptions::default() };
         self.store = Some((self.open)(&self.path, options, &self.settings)?);
         Ok(())
+    }
+
+    /// Closes it, and opens it again; says what is wrong, if it can not be opened.
+    fn come_back(&mut self) -> Option<Anomaly> {
+        let said = match caught(|| self.reopen()) {
+            Ok(Ok(())) => return None,
+            Ok(Err(error)) => format!("error: {error}"),
+            Err(panic) => panic,
+        };
+        Some(self.anomaly(format!("it can not be opened again: {said}"), Vec::new()))
     }
 
     /// Closes it, and takes a real one away.

@@ -21,13 +21,6 @@ pub(super) fn unexpected(error: &Error) -> Wrong {
     wrong("no error, for the disk has not failed", format!("error: {error}"))
 }
 
-/// What a panic said.
-pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_string());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    format!("panicked: {}", text.unwrap_or_default())
-}
-
 /// All that is there.
 pub(super) fn contents(read: &(impl KvsRead + ?Sized)) -> Result<Map> {
     let mut map = Map::new();

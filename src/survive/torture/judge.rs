@@ -7,16 +7,18 @@
 //!   acknowledges nothing more; one that was not has not written.
 //! - Opening fails only if the disk fails meanwhile, and works once it is healed.
 //! - What is found behind an opening is what [`Model`] allows, and no temporary file is left over.
+//! - Nothing panics, be it while the store is opened or closed.
 //! - A checkpoint that was made can be opened and is equal to the store at that moment, now and after
 //!   every power cut.
 
 use crate::engine::kind::EngineKind;
 use crate::engine::range::KeyRange;
 use crate::error::{Error, Result};
+use crate::survive::caught::caught;
 use crate::survive::script::session::{Answer, Pair, Place, Session};
 use crate::survive::script::{Ack, Command, Crash, Look, Move, Settings};
 use crate::survive::torture::compare::{
-    Wrong, all_same, contents, is_same, panic_text, same, told, told_map, told_pair, unexpected, wrong,
+    Wrong, all_same, contents, is_same, same, told, told_map, told_pair, unexpected, wrong,
 };
 use crate::survive::torture::history::History;
 use crate::survive::torture::model::{Fate, Map, Model, scan, walk};
@@ -25,7 +27,6 @@ use crate::survive::torture::tally::Tally;
 use crate::vfs::memory::Record;
 use serde::Serialize;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Where a store and the model part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -40,6 +41,12 @@ pub struct Difference {
     pub said: String,
 }
 
+impl Difference {
+    fn new(at: usize, command: impl ToString, (expected, said): Wrong) -> Difference {
+        Difference { at, command: command.to_string(), expected, said }
+    }
+}
+
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Difference { command, expected, said, .. } = self;
@@ -49,27 +56,34 @@ impl fmt::Display for Difference {
 
 /// What the history came to: what was done, and the first difference.
 pub fn judge(history: &History, open: Open<'_>) -> (Tally, Option<Difference>) {
-    let mut judge = match Judge::begin(history, open) {
+    let begin = || Judge::begin(history, open).map_err(|error| wrong("a store", format!("error: {error}")));
+    let mut judge = match calm(begin) {
         Ok(judge) => judge,
-        Err(error) => {
-            let said = format!("error: {error}");
-            let command = "opening a new store".into();
-            let new = Difference { at: 0, command, expected: "a store".into(), said };
-            return (Tally::default(), Some(new));
-        }
+        Err(wrong) => return (Tally::default(), Some(Difference::new(0, "opening a new store", wrong))),
     };
     let end = finale();
-    for (at, command) in history.commands.iter().chain(&end).enumerate() {
-        let verdict = catch_unwind(AssertUnwindSafe(|| judge.step(command)));
-        let verdict = verdict.unwrap_or_else(|panic| Err(wrong("no panic", panic_text(&*panic))));
-        if let Err((expected, said)) = verdict {
-            let command = command.to_string();
-            return (judge.tally, Some(Difference { at, command, expected, said }));
-        }
+    let mut commands = history.commands.iter().chain(&end).enumerate();
+    let difference = commands.find_map(|(at, command)| {
+        let wrong = calm(|| judge.step(command)).err()?;
+        Some(Difference::new(at, command, wrong))
+    });
+    if difference.is_none() {
+        judge.tally.histories = 1;
+        judge.tally.errors_injected = judge.faults();
     }
-    judge.tally.histories = 1;
-    judge.tally.errors_injected = judge.session.place().faults();
-    (judge.tally, None)
+    let tally = std::mem::take(&mut judge.tally);
+    let closed = calm(|| {
+        drop(judge);
+        Ok(())
+    });
+    let at = history.commands.len() + end.len();
+    let closing = closed.err().map(|wrong| Difference::new(at, "closing the store", wrong));
+    (tally, difference.or(closing))
+}
+
+/// What panics is wrong.
+fn calm<T>(work: impl FnOnce() -> std::result::Result<T, Wrong>) -> std::result::Result<T, Wrong> {
+    caught(work).unwrap_or_else(|panic| Err(wrong("no panic", panic)))
 }
 
 /// What every history ends with: everything, both ways, before and after opening again.
@@ -124,6 +138,8 @@ impl<'a> Judge<'a> {
             _ => {}
         }
         self.tally.count(command);
+        // Also behind a call that went well.
+        self.is_poisoned |= self.says_poisoned();
         let before = self.faults();
         let result = self.session.attempt(command);
         let faults = self.faults() - before;
@@ -349,7 +365,9 @@ impl<'a> Judge<'a> {
     /// The disk works again, and so must opening.
     fn open_healed(&mut self) -> std::result::Result<(), Wrong> {
         self.heal()?;
-        self.session.place_mut().reopen(None).map_err(|error| unexpected(&error))
+        self.session.place_mut().reopen(None).map_err(|error| unexpected(&error))?;
+        self.is_shaken = false;
+        Ok(())
     }
 
     fn contents(&self) -> Result<Map> {

@@ -128,11 +128,9 @@ impl<'r, J: FnMut(&State<'_>) -> Result<(), String>> Explorer<'r, J> {
         }
         self.room = random;
         match self.random() {
-            Err(Stop::Cut) | Ok(()) => {}
-            stop => return stop,
+            Err(Stop::Cut) | Ok(()) => Ok(()),
+            stop => stop,
         }
-        self.shown = Some(self.fates.len());
-        Ok(())
     }
 
     fn killed(&mut self, news: &News) -> Result<(), Stop> {
@@ -152,12 +150,13 @@ impl<'r, J: FnMut(&State<'_>) -> Result<(), String>> Explorer<'r, J> {
         }
     }
 
-    /// The states that are made by rule, the likeliest first.
+    /// The states that are made by rule, the likeliest first, and those of the newest operations before those
+    /// of the oldest.
     fn power_cuts(&mut self) -> Result<(), Stop> {
         let pending = self.fates.len();
         let new = self.shown.unwrap_or(0)..pending;
         let prefixes = self.shown.map_or(0, |shown| shown + 1)..pending;
-        for kept in prefixes {
+        for kept in prefixes.rev() {
             self.set(|at| if at < kept { Fate::Kept } else { Fate::Lost });
             self.show(Crash::PowerCut)?;
         }
@@ -167,12 +166,14 @@ impl<'r, J: FnMut(&State<'_>) -> Result<(), String>> Explorer<'r, J> {
                 self.show(Crash::PowerCut)?;
             }
         }
-        for only in new {
+        for only in new.rev() {
             self.set(|at| if at == only { Fate::Kept } else { Fate::Lost });
             self.show(Crash::PowerCut)?;
             self.set(|at| if at < only { Fate::Kept } else { Fate::Lost });
             self.with_tears(only, Crash::PowerCut)?;
         }
+        // Only now: at a cut that runs out of its budget before, some are left for the next one.
+        self.shown = Some(pending);
         self.by_kind()?;
         self.lengths_only()?;
         self.one_amiss()

@@ -294,6 +294,27 @@ fn a_sync_of_one_file_shows_the_others_anew() {
     assert!(lines.contains("f=00c g=x") && lines.contains("f=abcd0fg g="), "{lines:?}");
 }
 
+/// A cut that had used up its budget passed for shown to the end: what it had left out was never tried, at no later
+/// cut, and the report counted that one cut only. And it began with the oldest operations, where the newest are
+/// promised.
+#[test]
+fn what_a_cut_has_no_room_for_is_left_for_the_next() {
+    let disk = SimDisk::new();
+    ('a'..='u').for_each(|name| drop(disk.create(name.to_string().as_ref(), Cause::Log).unwrap()));
+    let budget = Budget { random_per_cut: 0, exhaustive: 0, max_per_cut: 30, from: 20, ..Budget::default() };
+    let mut lines = BTreeSet::new();
+    let report = explore(&disk.recording(), &budget, |state| {
+        lines.insert(line(&state.image));
+        Ok(())
+    });
+    assert_eq!((report.cuts, report.truncated), (2, 2), "20 operations, 21: {report}");
+    for (name, is_shown) in [("u=", true), ("t=", true), ("p=", true), ("b=", false)] {
+        assert_eq!(lines.contains(name), is_shown, "{name}: {lines:?}");
+    }
+    let enough = explore(&disk.recording(), &Budget { max_per_cut: 100, ..budget }, |_| Ok(()));
+    assert_eq!((enough.cuts, enough.truncated), (2, 0), "{enough}");
+}
+
 #[test]
 fn a_judge_that_panics_objects_and_enough_is_enough() {
     let disk = SimDisk::new();
