@@ -27,6 +27,9 @@ pub(super) fn fuzz(target: &Target, programs: &Programs, limit: Limit) -> Result
         "-print_final_stats=1".into(),
         "-rss_limit_mb=2048".into(),
         "-timeout=20".into(),
+        // What is slow is no finding unless it takes as long as that: seconds are the clock's, and on a busy machine
+        // an input may wait for most of them.
+        "-report_slow_units=20".into(),
     ]);
     if limit.runs > 0 {
         command.arg(format!("-runs={}", limit.runs));
