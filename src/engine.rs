@@ -142,8 +142,8 @@ pub trait KvsEngine: KvsRead {
     /// returns when nothing of it is left: what is in memory is in files, and what is worth reclaiming is
     /// reclaimed. Benchmarks settle before they look at bytes.
     ///
-    /// LSM: flushes, and compacts until the levels have their sizes. Bitcask: merges while a segment has
-    /// the garbage that makes a merge worth it. Memory: does nothing.
+    /// LSM: flushes, and compacts until the levels have their sizes, and for space as at rest. Bitcask:
+    /// merges while a segment has the garbage that makes a merge worth it. Memory: does nothing.
     fn settle(&self) -> Result<()>;
 
     /// Writes pairs whose keys come in strictly ascending order, as cheaply as the engine can, and

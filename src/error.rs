@@ -78,8 +78,8 @@ pub enum Error {
         known: u32,
     },
 
-    /// A migration into this directory is on its way, or was killed: there is no store here yet. To
-    /// migrate again cleans up first.
+    /// A migration or a repair into this directory is on its way, or was killed: there is no store here
+    /// yet. To run it again cleans up first.
     #[error(
         "{}: a migration or a repair into this directory is not finished; run it again, or remove the directory",
         path.display()

@@ -29,9 +29,10 @@
 //! valid group. Then:
 //!
 //! 1. A sealed log must have none: its length is known, and `x` below it is damage.
-//! 2. In the last log, if any valid record behind `x` says that more than `x` bytes were durable, `x`
-//!    was durable once, and is now damaged. The idea is Pebble's.
-//! 3. Else nothing acknowledged as durable can stand at `x`: the tail is torn, and cut.
+//! 2. In the last log, if any valid record behind `x` says that more than `x` bytes were durable, or the
+//!    manifest does (after a clean close), `x` was durable once, and is now damaged. The idea is Pebble's.
+//! 3. Else nothing that was acknowledged as durable is known to stand at `x`: the tail is torn, and cut; or
+//!    it is zeros, and was reserved.
 //!
 //! What this can not tell: a flipped bit in the last records of a log that crashed, which nothing
 //! behind them vouches for. After a clean close the `Close` record vouches for all before it.

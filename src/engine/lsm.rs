@@ -358,11 +358,7 @@ impl Store {
     fn apply(&self, group: &mut [Request]) {
         let mut writer = self.active.lock();
         lead(group, writer.as_mut(), &self.health, |writer, group| {
-            // No room is no failure of the log: the group is refused, and the next may find some. Who only syncs needs
-            // none, and what is there can be made durable whatever keeps it from going to tables.
-            if group.iter().any(|request| !request.batch.is_empty()) {
-                self.make_room(writer)?;
-            }
+            self.make_room_for(writer, group)?;
             let result = self.append(writer, group);
             self.health.guard(result)
         });
@@ -372,6 +368,9 @@ impl Store {
         for i in 0..group.len() {
             let (before, rest) = group.split_at_mut(i);
             let request = &mut rest[0];
+            if request.outcome.is_some() {
+                continue;
+            }
             request.answer(before, &*self.reads);
             if let Err(error) = check_seqnos(writer.last_seqno(), request.batch.len() as u64)
                 && request.is_written
@@ -383,7 +382,7 @@ impl Store {
             }
         }
         writer.wal.flush()?;
-        if group.iter().any(|request| request.is_durable) {
+        if group.iter().any(|request| request.is_durable && matches!(request.outcome, Some(Ok(_)))) {
             writer.wal.sync()?;
         } else if writer.wal.is_far_ahead() {
             // The worker asks the system to begin writing: that takes milliseconds, and a lock here.
@@ -393,6 +392,22 @@ impl Store {
         writer.insert(group);
         // A snapshot stands before or behind all of the group.
         self.reads.snapshots.publish(writer.last_seqno());
+        Ok(())
+    }
+
+    /// Makes room for what a group writes. No room is no failure of the log: who writes is refused, and the next
+    /// group may find some. Who only syncs needs none, and what is there can be made durable whatever keeps it
+    /// from going to tables.
+    fn make_room_for(&self, writer: &mut Writer, group: &mut [Request]) -> Result<()> {
+        let writes = |request: &Request| !request.batch.is_empty();
+        if !group.iter().any(writes) {
+            return Ok(());
+        }
+        let Err(error) = self.make_room(writer) else { return Ok(()) };
+        if self.health.check().is_err() {
+            return Err(error);
+        }
+        group.iter_mut().filter(|request| writes(request)).for_each(|request| request.refuse(error.clone()));
         Ok(())
     }
 
@@ -567,5 +582,41 @@ impl Drop for Lsm {
             self.store.maker.tell(Event::BackgroundFailed { reason: format!("closing: {error}") });
         }
         self.store.health.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Lsm, LsmOptions};
+    use crate::engine::batch::WriteBatch;
+    use crate::engine::options::OpenOptions;
+    use crate::engine::request::{Ask, Request};
+    use crate::engine::{KvsEngine, KvsRead};
+    use crate::error::Error;
+    use crate::vfs::fault::{At, Call, Errno, Fault, FaultDisk, Lasting};
+    use crate::vfs::memory::SimDisk;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    /// Whoever synced beside a writer for whom there was no room was refused with him.
+    #[test]
+    fn who_syncs_beside_a_writer_without_room_is_not_refused() {
+        let disk = Arc::new(FaultDisk::new(Arc::new(SimDisk::new())));
+        disk.rule(At::first(Call::Create, ".sst"), Fault::Fail(Errno::NoSpace), Lasting::Sticky);
+        let open = OpenOptions { disk, ..OpenOptions::default() };
+        let lsm = Lsm::open(Path::new("/store"), open, LsmOptions::tiny()).unwrap();
+        assert!((0..1000u32).any(|n| lsm.set(&n.to_le_bytes(), &[7; 100]).is_err()), "it is full");
+        let mut write = WriteBatch::new();
+        write.set(b"key", b"value");
+        let mut group = [
+            Request::new(WriteBatch::new(), true, Ask::Nothing),
+            Request::new(write, true, Ask::Nothing),
+            Request::new(WriteBatch::new(), true, Ask::Nothing),
+        ];
+        lsm.store.apply(&mut group);
+        let [before, written, behind] = group.map(|request| request.outcome.unwrap());
+        assert!(before.is_ok() && behind.is_ok(), "{before:?} {behind:?}");
+        assert!(matches!(written, Err(Error::NoSpace { .. })), "{written:?}");
+        assert_eq!(lsm.get(b"key").unwrap(), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Merge: what is still needed of some segments is copied into new ones, and the old ones go.
 //!
 //! Three steps, as in the LSM tree's compaction: [`picker`] decides, looking at numbers only; [`run`]
-//! writes new files and returns what it did; the front door installs that under a short lock.
+//! writes new files and returns what it did; the merger installs that.
 //!
 //! # What may be merged
 //!

@@ -1,8 +1,8 @@
 //! Compaction: tables of one level are merged into the level below, and what nobody can see is left out.
 //!
 //! Three steps, as in Bitcask's merge. *Pick* decides, looking at descriptions of tables only
-//! ([`picker`], [`idle`]). *Run* writes new tables and returns an edit. *Install* puts the edit into
-//! the manifest and the new version in the place of the old; the front door does that, under a lock.
+//! ([`picker`], [`idle`]). *Run* writes new tables and returns what it did. *Install* puts an edit into
+//! the manifest and the new version in the place of the old; the compactor does that.
 //!
 //! ```text
 //! level 4      [f.....m]              inputs

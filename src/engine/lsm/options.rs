@@ -99,11 +99,11 @@ pub struct LsmOptions {
     pub compression: Compressions,
     /// A compaction begins another table when one has this many bytes. 1 KiB to 1 GiB.
     pub table_bytes: u64,
-    /// Level 0 is compacted when it has this many tables.
+    /// Level 0 is compacted when it has this many tables, or `level_bytes` bytes.
     pub level0_tables: usize,
     /// Writers are slowed down when level 0 has this many.
     pub level0_slowdown: usize,
-    /// Writers wait while level 0 has this many.
+    /// A writer who would seal a memtable waits while level 0 has this many.
     pub level0_stop: usize,
     /// The level that level 0 is compacted into is let grow to this many bytes at least.
     pub level_bytes: u64,
@@ -288,7 +288,7 @@ impl LsmOptions {
             option(
                 "level0_tables",
                 d.level0_tables.to_string(),
-                "tables in level 0 at which it is compacted",
+                "tables in level 0 at which it is compacted, or `level_bytes` bytes",
             ),
             option(
                 "level0_slowdown",

@@ -5,8 +5,8 @@ use crate::engine::bitcask::keydir::place::Place;
 /// Bytes of a chunk. A key that needs more gets a chunk of its own.
 const CHUNK: usize = 1 << 16;
 
-/// An arena with more chunks than this takes no further batch. Ids have room for 65,536 chunks, and one
-/// batch adds at most 32,768: as many keys of just over half a chunk as fit into 1 GiB.
+/// An arena with more chunks than this takes no further batch of new keys. Ids have room for 65,536
+/// chunks, and one batch adds at most 32,768: as many keys of just over half a chunk as fit into 1 GiB.
 const FULL_AT: usize = 32_000;
 
 /// Bytes of an entry before its key.
