@@ -175,7 +175,7 @@ impl Target {
         match self.beside {
             Some((beside, path)) => {
                 beside.persist(&path).map_err(|error| error.error)?;
-                File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+                disk().sync_dir(path.parent().unwrap_or(Path::new("/")))
             }
             None => Ok(()),
         }

@@ -145,7 +145,8 @@ pub fn lock_empty(dir: &Dir) -> Result<Box<dyn DirLock>> {
     Ok(lock)
 }
 
-fn expect_empty(dir: &Dir, entries: &[DirEntry]) -> Result<()> {
+/// An error, if there is something in a directory that has these entries.
+pub fn expect_empty(dir: &Dir, entries: &[DirEntry]) -> Result<()> {
     match entries.is_empty() {
         true => Ok(()),
         false => Err(Error::invalid(format!("{}: not empty; name a new directory", dir.path().display()))),

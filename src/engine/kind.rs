@@ -45,24 +45,20 @@ impl EngineKind {
     /// The engine that owns the directory; `None` if there is no store in it.
     pub fn detect(disk: Arc<dyn Vfs>, path: &Path) -> Result<Option<EngineKind>> {
         let dir = Dir::new(disk, path);
-        match Identity::load(&dir)? {
-            Some(identity) => identity.engine.parse().map(Some),
-            // Without its identity a store must not pass for an empty directory.
-            None => may_create(&dir).map(|()| None).or_else(|damage| match Identity::load(&dir)? {
-                // It was being made, and is by now.
-                Some(identity) => identity.engine.parse().map(Some),
-                None => Err(damage),
-            }),
+        let mut found = Identity::load(&dir)?;
+        // Without its identity a store must not pass for an empty directory.
+        if found.is_none()
+            && let Err(damage) = may_create(&dir)
+        {
+            // Or it was being made, and is by now.
+            found = Some(Identity::load(&dir)?.ok_or(damage)?);
         }
+        found.map(|identity| identity.engine.parse()).transpose()
     }
 
     /// Whether a new store with these settings has its keys in descending order of their bytes.
     pub fn is_descending(self, settings: &[(String, String)]) -> Result<bool> {
-        let mut own = LsmOptions::default();
-        if self == EngineKind::Lsm {
-            settings.iter().try_for_each(|(name, value)| own.set(name, value))?;
-        }
-        Ok(own.order() == Order::Reverse)
+        Ok(self == EngineKind::Lsm && of_a_tree(settings)?.order() == Order::Reverse)
     }
 
     /// Opens the store at `path`, with the engine's own `settings` as names and values.
@@ -80,11 +76,7 @@ impl EngineKind {
                 settings.iter().try_for_each(|(name, value)| own.set(name, value))?;
                 Ok(Arc::new(Bitcask::open(path, options, own)?))
             }
-            EngineKind::Lsm => {
-                let mut own = LsmOptions::default();
-                settings.iter().try_for_each(|(name, value)| own.set(name, value))?;
-                Ok(Arc::new(Lsm::open(path, options, own)?))
-            }
+            EngineKind::Lsm => Ok(Arc::new(Lsm::open(path, options, of_a_tree(settings)?)?)),
         }
     }
 
@@ -96,6 +88,13 @@ impl EngineKind {
             EngineKind::Memory => Vec::new(),
         }
     }
+}
+
+/// The options of an LSM tree that these settings name.
+fn of_a_tree(settings: &[(String, String)]) -> Result<LsmOptions> {
+    let mut own = LsmOptions::default();
+    settings.iter().try_for_each(|(name, value)| own.set(name, value))?;
+    Ok(own)
 }
 
 impl fmt::Display for EngineKind {

@@ -5,6 +5,7 @@
 //! store on this disk, in its own way and with all its syncs, and nobody takes it for one; one rename of
 //! one file, when all is there, makes it a store.
 
+use crate::engine::claim::expect_empty;
 use crate::engine::filename::{self, ENGINE, UNFINISHED};
 use crate::engine::kind::EngineKind;
 use crate::error::{Error, Result};
@@ -48,7 +49,8 @@ pub fn build<T>(disk: &Arc<dyn Vfs>, path: &Path, fill: impl FnOnce(Arc<dyn Vfs>
 /// # Errors
 /// [`Error::InvalidArgument`] if it may not.
 pub fn check(disk: &Arc<dyn Vfs>, path: &Path) -> Result<()> {
-    let entries = Dir::new(disk.clone(), path).list()?.unwrap_or_default();
+    let dir = Dir::new(disk.clone(), path);
+    let entries = dir.list()?.unwrap_or_default();
     let is_ours = |name: &str| name == UNFINISHED || filename::parse(name).is_some();
     let is_leftover = match EngineKind::detect(disk.clone(), path) {
         // Killed before it had made an empty store.
@@ -56,10 +58,10 @@ pub fn check(disk: &Arc<dyn Vfs>, path: &Path) -> Result<()> {
         Err(Error::Unfinished { .. }) => true,
         Ok(Some(_)) | Err(_) => false,
     };
-    if entries.is_empty() || is_leftover && entries.iter().all(|entry| is_ours(&entry.name)) {
+    if is_leftover && entries.iter().all(|entry| is_ours(&entry.name)) {
         return Ok(());
     }
-    Err(Error::invalid(format!("{}: not empty; name a new directory", path.display())))
+    expect_empty(&dir, &entries)
 }
 
 /// Removes what a killed call left. Its identity file goes last, durably: without it, what it was would not be
