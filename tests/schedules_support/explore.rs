@@ -9,7 +9,8 @@ use std::time::Instant;
 /// Schedules of each scenario, if nobody says.
 const SCHEDULES: usize = 1000;
 
-/// How many times a thread is held up where it hurts, in schedules of the second kind.
+/// How many orderings between two steps a bug may need, of those that schedules of the second kind look for: PCT's
+/// depth. A thread is held up once less.
 const DEPTH: usize = 3;
 
 /// How many schedules a scenario gets.

@@ -98,8 +98,8 @@ impl BitcaskOptions {
             option(
                 "max_open_segments",
                 default.max_open_segments.to_string(),
-                "segments held open for reading, or half of the files that the process may open; each costs a file \
-                 descriptor and, mapped, address space",
+                "segments held open for reading; never more than half of the files that the process may open, less 24; \
+                 each costs a file descriptor and, mapped, address space",
             ),
             option(
                 "mmap",

@@ -311,8 +311,8 @@ impl LsmOptions {
             option(
                 "max_open_tables",
                 d.max_open_tables.to_string(),
-                "tables held open, or half of the files that the process may open; each costs a file descriptor, and \
-                 memory for its index and filter",
+                "tables held open; never more than half of the files that the process may open, less 24; each costs a \
+                 file descriptor, and memory for its index and filter",
             ),
             option(
                 "mmap",
