@@ -5,7 +5,7 @@
 //! write-ahead log is not counted.
 
 use kvs::engine::lsm::compaction::simulate::{Rest, Setting, Simulation};
-use kvs::engine::lsm::compaction::targets::Limits;
+use kvs::engine::lsm::compaction::targets::{LEVEL0_PART, Limits};
 use kvs::engine::lsm::key::Kind;
 
 /// Entries that a memtable takes.
@@ -32,6 +32,7 @@ fn setting(level_factor: u64, rest: Rest) -> Setting {
     let memtable_bytes = MEMTABLE * 100;
     let limits = Limits {
         level0_tables: 4,
+        level0_part: LEVEL0_PART,
         level_bytes: 4 * memtable_bytes,
         level_factor,
         table_bytes: memtable_bytes / 2,

@@ -77,6 +77,21 @@ impl Busy {
         Busy { avoided: HashSet::new(), ..self.clone() }
     }
 
+    /// No claims, and what is avoided.
+    pub fn without_jobs(&self) -> Busy {
+        Busy { avoided: self.avoided.clone(), ..Busy::default() }
+    }
+
+    /// How many claims there were so far.
+    pub fn begun(&self) -> u64 {
+        self.next
+    }
+
+    /// Whether one of the first so many claims is in force.
+    pub fn is_running_before(&self, begun: u64) -> bool {
+        self.jobs.iter().any(|job| job.id < begun)
+    }
+
     /// How many compactions run.
     pub fn jobs(&self) -> usize {
         self.jobs.len()

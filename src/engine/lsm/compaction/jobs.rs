@@ -114,6 +114,23 @@ impl Jobs {
         install(level)
     }
 
+    /// Whether there is something to do for an aim: now, or when what is in the way has ended. Damage is no reason to
+    /// wait.
+    pub fn is_left(&self, order: &Order, aim: Aim<'_>, version: impl FnOnce() -> Arc<Version>) -> bool {
+        let state = self.state.lock();
+        self.choose(&version(), order, aim, &state.busy.without_jobs()).is_some()
+    }
+
+    /// How many compactions have begun so far.
+    pub fn begun(&self) -> u64 {
+        self.state.lock().busy.begun()
+    }
+
+    /// Whether one of the first so many still runs.
+    pub fn is_running_before(&self, begun: u64) -> bool {
+        self.state.lock().busy.is_running_before(begun)
+    }
+
     /// Whether any compaction runs.
     pub fn is_busy(&self) -> bool {
         self.state.lock().busy.jobs() > 0

@@ -108,7 +108,8 @@ mod tests {
     use crate::engine::lsm::version::edit::TableMeta;
     use std::sync::Arc;
 
-    const LIMITS: Limits = Limits { level0_tables: 2, level_bytes: 1000, level_factor: 10, table_bytes: 100 };
+    const LIMITS: Limits =
+        Limits { level0_tables: 2, level0_part: 64, level_bytes: 1000, level_factor: 10, table_bytes: 100 };
 
     fn table(first: &str, last: &str, len: u64) -> Arc<TableFile> {
         let key = |key: &str| internal(key.as_bytes(), trailer(1, Kind::Set));

@@ -25,10 +25,6 @@ use std::sync::Arc;
 /// More source tables are taken along for free up to so many tables' worth of input.
 const MAX_INPUT: u64 = 25;
 
-/// Tables of level 0 that go down in one compaction at most: each is open for as long as it takes. Level 0 can have
-/// many more, for `flush` waits for nothing.
-const LEVEL0_AT_ONCE: usize = 64;
-
 /// What a pick looks at.
 #[derive(Clone, Copy, Debug)]
 pub struct Picker<'a> {
@@ -191,14 +187,15 @@ impl<'a> Picker<'a> {
         let mut inputs = self.closure(level, span);
         if level == 0 {
             // The oldest of them: all that is older and shares keys with one of these is among them.
-            inputs.drain(..inputs.len().saturating_sub(LEVEL0_AT_ONCE));
+            inputs.drain(..inputs.len().saturating_sub(self.limits.level0_part));
         }
         let span = Span::of_all(&inputs, self.order)?;
         let below = self.closure(output_level, span);
         Some((inputs, below))
     }
 
-    /// More inputs, if they need no more of the level below, and are not too much.
+    /// Other inputs, if they are more, need the very same tables of the level below, and are not too much. They
+    /// need not hold those that there were: of a large level 0 the oldest are taken.
     fn for_free(
         &self,
         level: u8,
@@ -208,8 +205,9 @@ impl<'a> Picker<'a> {
     ) -> Option<Inputs> {
         let whole = Span::of_all(inputs.iter().chain(&below), self.order)?;
         let (more, more_below) = self.gather(level, output_level, whole)?;
+        let numbers = |tables: &[Arc<TableFile>]| tables.iter().map(|table| table.number).collect::<Vec<_>>();
         let is_free = more.len() > inputs.len()
-            && more_below.len() == below.len()
+            && numbers(&more_below) == numbers(&below)
             && bytes(more.iter().chain(&below)) <= MAX_INPUT * self.limits.table_bytes
             && !self.busy.holds_any(&more);
         Some(if is_free { (more, below) } else { (inputs, below) })

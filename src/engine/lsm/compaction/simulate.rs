@@ -10,6 +10,7 @@ use crate::engine::lsm::compaction::Compaction;
 use crate::engine::lsm::compaction::busy::Busy;
 use crate::engine::lsm::compaction::output::{Base, Cutter};
 use crate::engine::lsm::compaction::picker::{Part, Picker};
+use crate::engine::lsm::compaction::span::Span;
 use crate::engine::lsm::compaction::targets::Limits;
 use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::key::{Kind, MAX_SEQNO, internal, trailer};
@@ -280,7 +281,16 @@ impl Simulation {
     }
 
     /// Claims, and does all but the installing.
+    ///
+    /// # Panics
+    /// If it leaves out a table of the level it writes that may have keys in common with its inputs.
     fn start(&mut self, compaction: Compaction) {
+        if let Some(span) = Span::of_all(&compaction.inputs, &self.order) {
+            let level = usize::from(compaction.output_level);
+            let met = self.version.overlapping(level, span.smallest, span.largest, &self.order);
+            let goes = |table: &Arc<TableFile>| compaction.tables().any(|other| other.number == table.number);
+            assert!(met.iter().all(goes), "{compaction:?} leaves out what its inputs meet below");
+        }
         let id = self.busy.claim(&compaction, &self.order);
         let outputs = if compaction.is_move { self.moved(&compaction) } else { self.run(&compaction) };
         self.jobs.push(Job { id, compaction, outputs });
@@ -390,7 +400,13 @@ mod tests {
     use std::cmp::Reverse;
 
     const SMALL: Setting = Setting {
-        limits: Limits { level0_tables: 4, level_bytes: 40_000, level_factor: 10, table_bytes: 5_000 },
+        limits: Limits {
+            level0_tables: 4,
+            level0_part: 64,
+            level_bytes: 40_000,
+            level_factor: 10,
+            table_bytes: 5_000,
+        },
         memtable_bytes: 10_000,
         entry_bytes: 100,
         tombstone_bytes: 25,
@@ -403,6 +419,7 @@ mod tests {
         Setting {
             limits: Limits {
                 level0_tables: 1 + dice.random(4) as usize,
+                level0_part: [1, 2, 3, 5, 64][dice.random(5) as usize],
                 level_bytes: 200 + dice.random(3_000),
                 level_factor: 2 + dice.random(6),
                 table_bytes: 150 + dice.random(800),
@@ -460,6 +477,42 @@ mod tests {
             assert!(with_data <= 1 && tombstones == 0, "seed {seed}");
         }
         assert!(side_by_side > 1_000 && deepest >= 3, "{side_by_side} steps with jobs, {deepest} levels");
+    }
+
+    /// Level 0 with more tables than go down at a time: narrow ones, here and there, by who flushes often.
+    #[test]
+    fn a_large_level_0_goes_down_in_parts_and_loses_nothing() {
+        for seed in 0..300 {
+            let mut setting = random_setting(seed);
+            setting.limits.level0_part = 2 + (seed % 6) as usize;
+            // Level 0 goes straight to the last level, where the data is.
+            setting.limits.level_bytes = 1 << 20;
+            let mut tree = Simulation::new(setting, seed);
+            let keys = 100;
+            (0..keys).for_each(|key| tree.write(key, Kind::Set));
+            tree.settle();
+            tree.compact(None, None);
+            for n in 0..30 {
+                // Spots that have no keys in common: what joins them are tables below. One is older than the others.
+                let spot = if n < 10 { 0 } else { [0, 8, 16, 90][tree.random(4) as usize] };
+                for key in [spot + tree.random(6), spot + tree.random(6)] {
+                    let kind = if tree.random(4) == 0 { Kind::Remove } else { Kind::Set };
+                    // No memtable is full of two keys: nothing is compacted yet.
+                    tree.memtable_bytes = 0;
+                    tree.write(key % keys, kind);
+                }
+                tree.flush();
+            }
+            assert!(tree.version.levels[0].len() > setting.limits.level0_part);
+            let key = tree.random(30);
+            match seed % 2 {
+                0 => tree.compact(Some(8), Some(8 + key)),
+                _ => tree.settle(),
+            }
+            tree.check().unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}; {setting:?}"));
+            tree.compact(None, None);
+            tree.check().unwrap_or_else(|wrong| panic!("seed {seed}, compacted: {wrong}; {setting:?}"));
+        }
     }
 
     #[test]

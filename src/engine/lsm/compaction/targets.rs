@@ -20,11 +20,17 @@ use crate::engine::lsm::compaction::busy::Busy;
 use crate::engine::lsm::options::{LEVELS, LsmOptions};
 use crate::engine::lsm::version::Version;
 
-/// The options that decide about compaction.
+/// See [`Limits::level0_part`].
+pub const LEVEL0_PART: usize = 64;
+
+/// What decides about compaction: options, and what is none because nobody could choose it better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Level 0 is compacted when it has this many tables.
     pub level0_tables: usize,
+    /// Tables of level 0 that go down in one compaction at most: each is open for as long as it takes. Level 0 can
+    /// have many more, for `flush` waits for nothing.
+    pub level0_part: usize,
     /// The base level may have this many bytes at least.
     pub level_bytes: u64,
     /// Each level is so many times as large as the one above it.
@@ -37,6 +43,7 @@ impl From<&LsmOptions> for Limits {
     fn from(options: &LsmOptions) -> Limits {
         Limits {
             level0_tables: options.level0_tables,
+            level0_part: LEVEL0_PART,
             level_bytes: options.level_bytes,
             level_factor: options.level_factor,
             table_bytes: options.table_bytes,
