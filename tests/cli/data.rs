@@ -70,7 +70,7 @@ fn raw_is_the_bytes_alone() {
     User::each(|user| {
         user.feed(["set", "k", "-"], b"a\n\nb\xff\n").prints("");
         user.line("get k --raw").prints(b"a\n\nb\xff\n");
-        user.line("get nope --raw").prints("Key not found\n");
+        user.line("get nope --raw").answers(0, "");
         user.line("get k --raw --json").fails(2, "--raw");
     });
 }

@@ -314,12 +314,13 @@ fn what_is_no_trace_is_not_to_be_repaired() {
 fn a_report_that_can_not_be_written_costs_no_run() {
     User::each(|user| {
         user.write("afile", "");
+        user.write("adir/file", "");
         let compare = "compare fillseq --keys 100 --stepped --config lsm";
-        let places = ["--report .", "--report afile/x.html", "--report afile/y/x.html", "--svg afile"];
+        let places = ["--report adir", "--report afile/x.html", "--report afile/y/x.html", "--svg afile"];
         for place in places {
             user.line(&format!("{compare} {place}")).fails(3, "create");
         }
-        assert_eq!(user.names(), ["afile"]);
+        assert_eq!(user.names(), ["adir", "afile"]);
         // What can not be told before: the name is too long for one beside it.
         let answer = user.line(&format!("{compare} --report {}", "x".repeat(255)));
         assert_eq!(answer.code, Some(3), "{answer:?}");
@@ -359,7 +360,8 @@ fn a_recording_of_nothing_leaves_no_file() {
 #[test]
 fn a_trace_that_is_cut_is_told() {
     User::each(|user| {
-        user.feed("-p db trace record t shell".split(' '), b"set a 1\nset b 2\nget a\nget b\n").prints("");
+        user.feed("-p db trace record t shell".split(' '), b"set a 1\nset b 2\nget a\nget b\n")
+            .prints("1\n2\n");
         assert_eq!(user.line("trace show t").stderr, "");
         let bytes = user.read("t");
         user.write("cut", &bytes[..60]);
