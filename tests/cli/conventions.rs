@@ -1,4 +1,5 @@
 //! What holds for every command: directory, environment, streams, errors.
+#![expect(clippy::unwrap_used, reason = "where a step of a test fails, the test fails")]
 
 use crate::user::{User, finish, hear};
 
