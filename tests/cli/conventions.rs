@@ -208,3 +208,13 @@ fn a_variable_stands_back_behind_an_argument() {
         assert!(code == Some(2) && help.contains("Usage:"), "{help}");
     });
 }
+
+// A sentence without a usage went on: "; For more information, try '--help'."
+#[test]
+fn an_error_in_one_line_ends_with_what_is_wrong() {
+    User::each(|user| {
+        let answer = user.line("--json scan --color sometimes");
+        answer.fails(2, "possible values: auto, always, never");
+        assert!(!answer.stderr.contains("For more information"), "{answer:?}");
+    });
+}
