@@ -59,8 +59,9 @@ use crate::cli::session::Session;
 use crate::cli::style::{Color, Style};
 use crate::cli::verb::Verb;
 use clap::builder::Resettable;
+use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -134,18 +135,23 @@ fn command() -> clap::Command {
 
 /// Reads the arguments. `Ok(None)`: they asked for help or for the version, and have it.
 fn parse(args: Vec<OsString>) -> Result<Option<Cli>, Failure> {
-    // A variable that is empty is none. Without arguments none counts: clap would take it for one, and
-    // not print the help.
-    let is_none =
-        |name: &OsStr| args.len() <= 1 || std::env::var_os(name).is_some_and(|value| value.is_empty());
-    let command = command().color(Color::of(&args).into()).mut_args(|arg| match arg.get_env() {
-        Some(name) if is_none(name) => arg.env(Resettable::Reset),
-        _ => arg,
+    let command = command().color(Color::of(&args).into());
+    // Clap looks at a variable also where an argument says otherwise, and takes it for an argument in what it says
+    // of wrong ones. So it reads without them; only the help names them.
+    let bare = command.clone().mut_args(|arg| arg.env(Resettable::Reset));
+    let matches = argv::matches(bare, args.clone());
+    let read = matches.and_then(|matches| {
+        let is_path_typed = matches.value_source("path") == Some(ValueSource::CommandLine);
+        Ok((Cli::from_arg_matches(&matches)?, is_path_typed))
     });
-    let matches = argv::matches(command, args);
-    match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => Ok(Some(cli)),
+    match read {
+        Ok((mut cli, is_path_typed)) => {
+            cli.place.take_variables(is_path_typed, std::env::var_os)?;
+            Ok(Some(cli))
+        }
         Err(answer) if answer.exit_code() == 0 => {
+            let answer =
+                argv::matches(command, args).err().filter(|full| full.exit_code() == 0).unwrap_or(answer);
             answer.print().map_err(|e| Failure::output("standard output", e))?;
             Ok(None)
         }
@@ -183,6 +189,7 @@ pub fn run(args: Vec<OsString>) -> Result<Outcome, Failure> {
 #[cfg(test)]
 mod tests {
     use super::{HEADINGS, command};
+    use clap::Command;
 
     #[test]
     fn the_arguments_are_sound_and_every_command_is_under_a_heading_with_an_example() {
@@ -196,5 +203,20 @@ mod tests {
         for name in HEADINGS.iter().flat_map(|(_, names)| *names) {
             assert!(command().find_subcommand(name).is_some(), "{name}: no such command");
         }
+    }
+
+    // Clap breaks what is longer than 100 columns, in the middle of a sentence, and begins the next line anew.
+    #[test]
+    fn no_line_of_a_help_is_broken() {
+        fn check(command: &Command) {
+            let texts = [command.get_after_help(), command.get_after_long_help(), command.get_long_about()];
+            for text in texts.into_iter().flatten().map(ToString::to_string) {
+                for line in text.lines() {
+                    assert!(line.chars().count() <= 98, "{}: {line}", command.get_name());
+                }
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&command());
     }
 }

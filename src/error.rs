@@ -54,9 +54,8 @@ pub enum Error {
 
     /// The directory belongs to another engine than the one asked for. Nothing was touched.
     #[error(
-        "{}: this directory belongs to the {found} engine, not to {wanted}; to move it: \
-         kvs -p {} migrate --to {wanted} DEST",
-        path.display(), path.display()
+        "{}: this directory belongs to the {found} engine, not to {wanted}{}",
+        path.display(), to_move(path, wanted)
     )]
     WrongEngine {
         /// The store's directory.
@@ -108,6 +107,17 @@ pub enum Error {
     /// anything more, but still reads. Opening the store again recovers what was acknowledged.
     #[error("writes are refused since an earlier failure; open the store again to recover: {0}")]
     Poisoned(Arc<Error>),
+}
+
+/// The engine that keeps nothing: to it no store can be moved.
+pub(crate) const MEMORY: &str = "memory";
+
+/// How a store gets to another engine.
+fn to_move(path: &Path, wanted: &str) -> String {
+    match wanted {
+        MEMORY => String::new(),
+        _ => format!("; to move it: kvs -p {} migrate --to {wanted} DEST", path.display()),
+    }
 }
 
 impl Error {

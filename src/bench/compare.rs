@@ -13,7 +13,7 @@ use serde::Serialize;
 pub struct Comparison {
     /// The command that makes it again.
     pub command: String,
-    /// What they are called. The first is what the others are compared with.
+    /// What they are called, each otherwise than the others. The first is what the others are compared with.
     pub configurations: Vec<String>,
     /// The workloads, in the order in which they were run.
     pub workloads: Vec<String>,
@@ -170,6 +170,7 @@ impl Comparison {
         let first = runs.first().and_then(|rounds| rounds.first());
         let workloads: Vec<String> =
             first.into_iter().flatten().map(|report| report.conditions.workload.clone()).collect();
+        let configurations = distinct(configurations);
         let mut rows = Vec::new();
         for (at, workload) in workloads.iter().enumerate() {
             for figure in Figure::ALL {
@@ -202,19 +203,33 @@ impl Row {
                 Spread::of(pairs)
             })
             .collect();
-        let verdicts: Vec<String> = ratios
-            .iter()
-            .zip(names.iter().skip(1))
-            .filter_map(|(ratio, name)| {
-                let ratio = (*ratio)?;
-                ratio
-                    .is_telling()
-                    .then(|| figure.verdict(name, names.first().map_or("", |name| name), ratio.median))
-            })
-            .collect();
-        let verdict = (!verdicts.is_empty()).then(|| verdicts.join("; "));
-        Some(Row { workload: workload.to_string(), figure, unit: figure.unit(), sides, ratios, verdict })
+        let (workload, unit) = (workload.to_string(), figure.unit());
+        let mut row = Row { workload, figure, unit, sides, ratios, verdict: None };
+        row.verdict = row.words(names);
+        Some(row)
     }
+
+    /// The verdict, where there is one, in which the configurations have these names.
+    pub fn words(&self, names: &[String]) -> Option<String> {
+        let (first, others) = names.split_first()?;
+        let telling = self.ratios.iter().zip(others).filter_map(|(ratio, name)| {
+            let ratio = (*ratio).filter(Spread::is_telling)?;
+            Some(self.figure.verdict(name, first, ratio.median))
+        });
+        let verdicts: Vec<String> = telling.collect();
+        (!verdicts.is_empty()).then(|| verdicts.join("; "))
+    }
+}
+
+/// Names of which one that was there before gets a number behind it: `lsm`, `lsm (2)`.
+pub fn distinct(names: Vec<String>) -> Vec<String> {
+    let mut distinct: Vec<String> = Vec::new();
+    for name in names {
+        let others = (2..).map(|number| format!("{name} ({number})"));
+        let free = std::iter::once(name.clone()).chain(others).find(|name| !distinct.contains(name));
+        distinct.push(free.unwrap_or(name));
+    }
+    distinct
 }
 
 /// Runs each configuration in turn, `rounds` times: in one order, and then in the other. `run` runs the
@@ -239,7 +254,7 @@ pub fn interleave(
 
 #[cfg(test)]
 mod tests {
-    use super::{Figure, Row, Spread, interleave};
+    use super::{Figure, Row, Spread, distinct, interleave};
 
     fn row(first: [f64; 3], second: [f64; 3]) -> Row {
         let figures = [first, second].map(|rounds| rounds.map(Some).to_vec());
@@ -258,6 +273,18 @@ mod tests {
         assert_eq!(row([100.0, 50.0, 200.0], [104.0, 52.0, 207.0]).verdict, None, "too little to tell");
         let none = Row::of("fillrandom", Figure::P99, &["a".into()], &[vec![None, None]]);
         assert_eq!(none, None);
+    }
+
+    // The words had the names replaced in their text: where two were equal, A was 1.27 times as fast as A.
+    #[test]
+    fn equal_configurations_are_told_apart() {
+        assert_eq!(
+            distinct(["lsm", "lsm", "lsm (2)", "lsm"].map(String::from).to_vec()),
+            ["lsm", "lsm (2)", "lsm (2) (2)", "lsm (3)"]
+        );
+        let names = ["A", "B"].map(String::from);
+        let words = row([100.0, 50.0, 200.0], [210.0, 100.0, 380.0]).words(&names);
+        assert_eq!(words.as_deref(), Some("B is 2.00 times as fast as A"));
     }
 
     #[test]

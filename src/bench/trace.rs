@@ -21,7 +21,7 @@ use crate::bench::keys::Sizes;
 use crate::codec::{Reader, put_bytes, put_varint};
 use crate::engine::range::Direction;
 use crate::record::frame::{Header, Part};
-use crate::record::reader::LogReader;
+use crate::record::reader::{End, LogReader};
 use crate::record::writer::LogWriter;
 use crate::vfs::dir::Dir;
 use crate::vfs::os::OsDisk;
@@ -168,6 +168,8 @@ pub struct Trace {
     pub state: Vec<(Vec<u8>, u32)>,
     /// The calls.
     pub calls: Vec<Made>,
+    /// Whether it ends in the middle, as that of a killed process does: it was never closed.
+    pub is_cut: bool,
 }
 
 impl Trace {
@@ -185,7 +187,8 @@ impl Trace {
             }
         }
         // What stands behind the last whole record is damage, or what a killed process did not finish.
-        log.end(0)?;
+        let end = log.end(0)?;
+        trace.is_cut = end != End::Clean || !log.is_closed();
         Ok(trace)
     }
 
@@ -258,6 +261,10 @@ pub struct TraceWriter {
     /// The first thing that went wrong: told at the end, for the store has done nothing wrong.
     failed: Option<crate::error::Error>,
     calls: u64,
+    /// Whether a call was recorded, and not only what was there before.
+    is_used: bool,
+    dir: Dir,
+    name: String,
 }
 
 impl TraceWriter {
@@ -268,7 +275,7 @@ impl TraceWriter {
             return Err(Error::plan(format!("{}: is there already", path.display())));
         }
         let log = LogWriter::create(&dir, &name, HEADER, Cause::Checkpoint)?;
-        Ok(TraceWriter { log, buffer: Vec::new(), failed: None, calls: 0 })
+        Ok(TraceWriter { log, buffer: Vec::new(), failed: None, calls: 0, is_used: false, dir, name })
     }
 
     /// Adds a call.
@@ -277,6 +284,7 @@ impl TraceWriter {
         made.encode(&mut self.buffer);
         self.log.push(CALL, Part::Full, &[&self.buffer]);
         self.calls += 1;
+        self.is_used |= !matches!(made, Made::State(..));
         if self.log.end() - self.log.written() > BUFFER as u64 {
             self.flush();
         }
@@ -291,6 +299,14 @@ impl TraceWriter {
     /// Calls so far.
     pub fn calls(&self) -> u64 {
         self.calls
+    }
+
+    /// Removes the file, if no call is in it: for a command that failed before it asked for anything.
+    pub fn remove_unused(&self) -> Result<()> {
+        if !self.is_used {
+            self.dir.remove(&self.name)?;
+        }
+        Ok(())
     }
 
     /// Everything is in the file when it returns, durably; says what went wrong on the way.
@@ -338,6 +354,7 @@ mod tests {
         assert_eq!(trace.state, [(b"key".to_vec(), 7)]);
         assert_eq!(trace.calls, all()[1..]);
         assert_eq!(trace.longest_value(), u32::MAX);
+        assert!(!trace.is_cut);
         assert_eq!(
             trace.summary(),
             [("get", 1), ("write", 1), ("swap", 2), ("scan", 2), ("flush", 1), ("compact", 1)]

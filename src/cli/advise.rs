@@ -19,9 +19,9 @@ use clap::Args;
   kvs advise readrandom --store-keys 200M --memory 8GiB
   kvs advise --trace calls.trace
 
-A store whose keys do not fit into --memory can not be a Bitcask; else the engine that needs less time is
-recommended, if every round agrees; else the one that writes less. What fills the store counts only where
-nothing else is asked for.")]
+A store whose keys do not fit into --memory can not be a Bitcask; else the engine that needs less
+time is recommended, if every round agrees; else the one that writes less. What fills the store
+counts only where nothing else is asked for.")]
 pub(crate) struct Advise {
     #[command(flatten)]
     runs: Runs,
@@ -57,7 +57,7 @@ impl Advise {
                 "name a workload, --mix or --trace: that is what the advice is about",
             ));
         }
-        let plan = self.runs.plan(&[])?;
+        let plan = self.runs.plan(&[], &session.voice)?;
         let configurations: Vec<Configuration> = compare::CONFIGURATIONS
             .iter()
             .map(|text| configuration(text, session))

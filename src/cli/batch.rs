@@ -17,10 +17,11 @@ use std::ffi::OsString;
   kvs batch changes.txt
   kvs batch --enc escape < changes.txt
 
-A line is `set KEY VALUE` or `rm KEY`, quoted as in a shell; blank lines and lines that begin with #
-are skipped. Quotes are read first and the encoding after them, so put escapes in single quotes:
-set key 'a\\x00b'. With -0 every word ends in a NUL byte, and nothing is quoted. All of it is written,
-or, if a line is wrong or the write fails, nothing. rm of a key that is not there does nothing.")]
+A line is `set KEY VALUE` or `rm KEY`, quoted as in a shell; blank lines and lines that begin with
+# are skipped. Quotes are read first and the encoding after them, so put escapes in single quotes:
+set key 'a\\x00b'. With -0 every word ends in a NUL byte, and nothing is quoted. All of it is
+written, or, if a line is wrong or the write fails, nothing. rm of a key that is not there does
+nothing.")]
 pub(crate) struct Batch {
     /// Where the lines are; - or nothing: standard input
     file: Option<OsString>,

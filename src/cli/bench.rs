@@ -26,9 +26,9 @@ use std::sync::Arc;
   kvs bench --mix read=90,update=10 --distribution zipfian
   kvs -e lsm bench fillrandom overwrite --stepped    the same bytes on every machine
 
-Stores are made in a directory of their own below the one of -p, or beside it if a store is there, and are
-removed; with --stepped, in memory. Every answer is held against what was written: a store that answers
-wrongly has no figures. A workload that needs keys gets a fillrandom in front.")]
+Stores are made in a directory of their own below the one of -p, or beside it if a store is there,
+and are removed; with --stepped, in memory. Every answer is held against what was written: a store
+that answers wrongly has no figures. A workload that needs keys gets a fillrandom in front.")]
 pub(crate) struct Bench {
     #[command(flatten)]
     runs: Runs,
@@ -48,7 +48,7 @@ impl Bench {
             return list(session);
         }
         refuse_both(session, self.csv)?;
-        let plan = self.runs.plan(&USUAL)?;
+        let plan = self.runs.plan(&USUAL, &session.voice)?;
         let engine = session.place.wanted_engine();
         let settings = session.place.settings().to_vec();
         let configuration = Configuration { engine, settings, durability: session.place.durability() };

@@ -25,9 +25,10 @@ use std::path::PathBuf;
   kvs compare fillrandom readrandom --config lsm --config lsm:compression=lz4,mmap=true
   kvs compare overwrite --stepped --config bitcask --config bitcask:merge_garbage_ratio=0.25
 
-Configurations take turns, so that the machine's drift falls on all; ratios are those within a round, to
-the first configuration. A verdict in words stands where every round agrees. Without --config, buffers are
-a tenth of the usual ones, so that a store of some 60 MB lives as one of 600 MB does.")]
+Configurations take turns, so that the machine's drift falls on all; ratios are those within a
+round, to the first configuration. A verdict in words stands where every round agrees. Without
+--config, buffers are a tenth of the usual ones, so that a store of some 60 MB lives as one of 600
+MB does.")]
 pub(crate) struct Compare {
     #[command(flatten)]
     runs: Runs,
@@ -72,7 +73,9 @@ impl Compare {
         let texts = if self.config.is_empty() { &usual } else { &self.config };
         let configurations: Vec<Configuration> =
             texts.iter().map(|text| configuration(text, session)).collect::<Result<_, _>>()?;
-        let plan = self.runs.plan(&USUAL)?;
+        let plan = self.runs.plan(&USUAL, &session.voice)?;
+        self.report.as_deref().map_or(Ok(()), stream::check_text)?;
+        self.svg.as_deref().map_or(Ok(()), stream::check_dir)?;
         let rounds = self.rounds.unwrap_or(if plan.is_stepped { 1 } else { 3 }) as usize;
         let command = self.command(&plan, rounds, &configurations);
         let names = configurations.iter().map(Configuration::name).collect();
@@ -96,7 +99,14 @@ impl Compare {
         words.join(" ")
     }
 
+    /// First what was measured: a page that can not be written must not take it along.
     fn tell(&self, session: &mut Session, plan: &Plan, comparison: &Comparison) -> Result<Outcome, Failure> {
+        let told = self.print(session, plan, comparison).and_then(|()| session.out.flush());
+        self.save(session, comparison)?;
+        told.map(|()| Outcome::Done)
+    }
+
+    fn save(&self, session: &Session, comparison: &Comparison) -> Result<(), Failure> {
         if let Some(file) = &self.report {
             stream::write_text(file, &page::html(comparison))?;
             session.voice.note(&format!("the page is in {}", file.display()));
@@ -108,15 +118,18 @@ impl Compare {
             }
             session.voice.note(&format!("{} plots are in {}", plots.len(), dir.display()));
         }
+        Ok(())
+    }
+
+    fn print(&self, session: &mut Session, plan: &Plan, comparison: &Comparison) -> Result<(), Failure> {
         if session.out.is_json() {
-            session.out.object(comparison)?;
-        } else if self.csv {
-            let reports: Vec<Report> = comparison.runs.iter().flatten().flatten().cloned().collect();
-            put_csv(session, &reports)?;
-        } else {
-            session.out.put(|out, color| put(out, plan, comparison, color))?;
+            return session.out.object(comparison);
         }
-        Ok(Outcome::Done)
+        if self.csv {
+            let reports: Vec<Report> = comparison.runs.iter().flatten().flatten().cloned().collect();
+            return put_csv(session, &reports);
+        }
+        session.out.put(|out, color| put(out, plan, comparison, color))
     }
 }
 
@@ -138,9 +151,14 @@ pub(crate) fn run(
     runs.map_err(failure)
 }
 
-/// What the configurations are called in a table.
+/// What the configurations are called in a table: A to Z, then AA, AB.
 fn letters(count: usize) -> Vec<String> {
-    (0..count).map(|at| char::from(b'A' + (at % 26) as u8).to_string()).collect()
+    (0..count).map(letter).collect()
+}
+
+fn letter(at: usize) -> String {
+    let before = (at / 26).checked_sub(1).map(letter).unwrap_or_default();
+    format!("{before}{}", char::from(b'A' + (at % 26) as u8))
 }
 
 fn put(out: &mut impl Write, plan: &Plan, comparison: &Comparison, color: bool) -> io::Result<()> {
@@ -173,26 +191,14 @@ fn put(out: &mut impl Write, plan: &Plan, comparison: &Comparison, color: bool) 
         rows.push(cells(workload, row));
     }
     table::put_rows(out, &head, &rows, color)?;
-    let verdicts: Vec<_> =
-        comparison.rows.iter().filter_map(|row| Some((row, row.verdict.as_ref()?))).collect();
+    let verdicts: Vec<_> = comparison.rows.iter().filter_map(|row| Some((row, row.words(&names)?))).collect();
     if !verdicts.is_empty() {
         writeln!(out, "\nIn words, where every round agrees:")?;
     }
     for (row, verdict) in verdicts {
-        let verdict = shortened(verdict, &comparison.configurations, &names);
         writeln!(out, "  {}, {}: {verdict}", row.workload, row.figure.name())?;
     }
     writeln!(out, "\nAgain: {}", comparison.command)
-}
-
-/// With letters for the long names.
-fn shortened(verdict: &str, configurations: &[String], names: &[String]) -> String {
-    let mut pairs: Vec<_> = configurations.iter().zip(names).collect();
-    // The longest first: one may begin like another.
-    pairs.sort_by_key(|(configuration, _)| std::cmp::Reverse(configuration.len()));
-    pairs
-        .into_iter()
-        .fold(verdict.to_string(), |text, (configuration, name)| text.replace(configuration.as_str(), name))
 }
 
 fn cells(workload: &str, row: &Row) -> Vec<String> {
@@ -214,4 +220,16 @@ fn cells(workload: &str, row: &Row) -> Vec<String> {
         }
     }
     cells
+}
+
+#[cfg(test)]
+mod tests {
+    use super::letters;
+
+    /// The 27th was called A, as the first.
+    #[test]
+    fn letters_are_distinct() {
+        let letters = letters(705);
+        assert_eq!([0, 25, 26, 27, 701, 702].map(|at| &letters[at][..]), ["A", "Z", "AA", "AB", "ZZ", "AAA"]);
+    }
 }

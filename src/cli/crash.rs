@@ -32,16 +32,17 @@ use std::time::{Duration, Instant};
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   kvs crash                                    both engines, a usual budget
-  kvs -e lsm crash compact levels              two workloads of one engine
+  kvs crash compact levels                     these workloads, of the engines that have them
   kvs -e lsm crash singles --forget sync:wal   leave syncs out, and see what breaks
   kvs crash --forget each                      each sync in its turn: is it missed?
   kvs -e bitcask crash --script mine.txt --save shortest.txt
   kvs crash --budget long                      millions of disks; or a time, as 10m or 8h
 
-A life of a store is recorded on a disk in memory; no directory is touched. A crash may leave any part
-of what was not synced, in any order, torn in any way. Each such disk is opened: it must hold a prefix of
-what was asked for, with all that was acknowledged, batches whole; and go on. Then a killed process'
-disk is handed to a second one, and recoveries crash in their turn. Exit code 4: a promise was broken.")]
+A life of a store is recorded on a disk in memory; no directory is touched. A crash may leave any
+part of what was not synced, in any order, torn in any way. Each such disk is opened: it must hold
+a prefix of what was asked for, with all that was acknowledged, batches whole; and go on. Then a
+killed process' disk is handed to a second one, and recoveries crash in their turn. Exit code 4: a
+promise was broken.")]
 pub(crate) struct Crash {
     /// Workloads, by name; --list tells what there is [default: all]
     #[arg(value_name = "WORKLOAD", conflicts_with = "script")]
@@ -55,13 +56,13 @@ pub(crate) struct Crash {
     #[arg(long, value_name = "WHAT")]
     forget: Option<String>,
 
-    /// How much is tried: short, long, or for how long, as 30s, 10m, 8h
-    #[arg(long, value_name = "BUDGET", default_value = "short", value_parser = budget)]
-    budget: Budget,
+    /// How much is tried: short, long, or for how long, as 30s, 10m, 8h [default: short]
+    #[arg(long, value_name = "BUDGET", value_parser = budget)]
+    budget: Option<Budget>,
 
-    /// One crash only, or (2) second lives and recoveries that crash too
-    #[arg(long, value_name = "1|2", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2))]
-    depth: u8,
+    /// One crash only, or (2) second lives and recoveries that crash too [default: 2]
+    #[arg(long, value_name = "1|2", value_parser = clap::value_parser!(u8).range(1..=2))]
+    depth: Option<u8>,
 
     /// From which everything random is drawn
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -78,6 +79,16 @@ pub(crate) struct Crash {
     /// List the workloads, and the syncs that can be left out
     #[arg(long)]
     list: bool,
+}
+
+/// What is explored of an engine.
+enum What {
+    /// All of its workloads, and random ones.
+    All,
+    /// Some of them.
+    Named(Vec<Workload>),
+    /// What a script does.
+    Script(Workload),
 }
 
 /// How much is tried.
@@ -144,12 +155,32 @@ impl Crash {
         if self.list {
             return list(session, &engines);
         }
-        interrupt::let_it_end();
         if self.forget.as_deref() == Some("each") {
+            self.refuse_beside_each()?;
+            interrupt::let_it_end();
             return self.sweep(session, &engines);
         }
-        let all: Vec<_> = engines.into_iter().map(|engine| (engine, None)).collect();
+        interrupt::let_it_end();
+        let all = match &self.workloads[..] {
+            [] => engines.into_iter().map(|engine| (engine, What::All)).collect(),
+            names => those_that_have(engines, names)?,
+        };
         self.explore_all(session, &all)
+    }
+
+    /// To leave each sync out is a run of its own, which has its workloads and its end.
+    fn refuse_beside_each(&self) -> Result<(), Failure> {
+        let given = [
+            ("WORKLOAD", !self.workloads.is_empty()),
+            ("--budget", self.budget.is_some()),
+            ("--depth", self.depth.is_some()),
+            ("--threads", self.threads.is_some()),
+            ("--save", self.save.is_some()),
+        ];
+        match given.into_iter().find(|(_, is_given)| *is_given) {
+            Some((name, _)) => Err(Failure::usage(format!("--forget each takes no {name}"))),
+            None => Ok(()),
+        }
     }
 
     /// The script's engines, each with what it says to do.
@@ -169,23 +200,22 @@ impl Crash {
                 Error::Plan(reason) => Failure::usage(format!("{}: {reason}", file.display())),
                 other => failure(other),
             })?;
-            all.push((workload.setting.engine.clone(), Some(workload)));
+            all.push((workload.setting.engine.clone(), What::Script(workload)));
         }
         self.explore_all(session, &all)
     }
 
-    /// Engine by engine; with a workload, that and no other.
-    fn explore_all(
-        &self,
-        session: &mut Session,
-        all: &[(Engine, Option<Workload>)],
-    ) -> Result<Outcome, Failure> {
+    /// Engine by engine.
+    fn explore_all(&self, session: &mut Session, all: &[(Engine, What)]) -> Result<Outcome, Failure> {
+        self.save.as_deref().map_or(Ok(()), stream::check_text)?;
         let forget: Option<Forget> = self.forget.as_deref().map(str::parse).transpose().map_err(failure)?;
-        let mut outcome = Outcome::Done;
-        for (engine, workload) in all {
-            let mut summary = self.explore(session, engine, workload.as_ref(), forget.as_ref())?;
-            let own = workload.as_ref().map(|workload| workload.setting.durability);
-            let durability = own.unwrap_or(session.place.durability());
+        let (mut outcome, mut shortest) = (Outcome::Done, None);
+        for (engine, what) in all {
+            let mut summary = self.explore(session, engine, what, forget.as_ref())?;
+            let durability = match what {
+                What::Script(workload) => workload.setting.durability,
+                What::All | What::Named(_) => session.place.durability(),
+            };
             if durability != Durability::Os {
                 summary.engine += &format!(" durability={durability}");
             }
@@ -193,7 +223,11 @@ impl Crash {
                 outcome = Outcome::Damaged;
             }
             self.tell(session, &summary)?;
+            shortest = shortest.or(summary.first.map(|example| example.script));
         }
+        // What was found is out before anything can go wrong with the file.
+        session.out.flush()?;
+        self.save(session, shortest.as_deref());
         Ok(outcome)
     }
 
@@ -201,20 +235,21 @@ impl Crash {
         &self,
         session: &Session,
         engine: &Engine,
-        workload: Option<&Workload>,
+        what: &What,
         forget: Option<&Forget>,
     ) -> Result<Summary, Failure> {
         let live = Live::new(Progress::words(&session.voice, "crash"), engine.name());
         let begun = Instant::now();
         let mut tally = Tally::new(engine, self.seed);
         let mut found = None;
+        let budget = self.budget.unwrap_or(Budget::Effort(Effort::Short));
         for round in 0.. {
-            let effort = match self.budget {
+            let effort = match budget {
                 Budget::Effort(effort) => effort,
                 Budget::Time(_) => Effort::Short,
             };
             let seed = self.seed.wrapping_add(round * ROUND);
-            let more = self.experiments(session, engine, workload, effort, seed)?;
+            let more = self.experiments(session, engine, what, effort, seed);
             let threads = self.threads();
             let start = ProcessTime::now();
             let outcomes = crash::run(&more, forget, threads, &live).map_err(failure)?;
@@ -222,7 +257,7 @@ impl Crash {
             found = more.into_iter().zip(outcomes).find_map(|(experiment, outcome)| {
                 Some((experiment, outcome.report.violations.into_iter().next()?))
             });
-            let is_over = match self.budget {
+            let is_over = match budget {
                 Budget::Effort(_) => true,
                 Budget::Time(time) => begun.elapsed() >= time,
             };
@@ -244,7 +279,6 @@ impl Crash {
             live.progress.say("looking for the shortest script that shows it".into());
             if let Some(shortest) = shortest(experiment, forget).map_err(failure)? {
                 let text = script::text(&shortest.experiment.workload);
-                self.save(session, &text)?;
                 summary.first = Some(Example::of(experiment, violation, &shortest, text));
             }
         }
@@ -262,29 +296,34 @@ impl Crash {
         &self,
         session: &Session,
         engine: &Engine,
-        workload: Option<&Workload>,
+        what: &What,
         effort: Effort,
         seed: u64,
-    ) -> Result<Vec<Experiment>, Failure> {
+    ) -> Vec<Experiment> {
         let durability = session.place.durability();
-        let mut all = match (workload, &self.workloads[..]) {
-            (Some(workload), _) => each_way(std::slice::from_ref(workload), effort, seed),
-            (None, []) => crash::experiments(engine, effort, seed),
-            (None, names) => each_way(&named(engine, names)?, effort, seed),
+        let mut all = match what {
+            What::All => crash::experiments(engine, effort, seed),
+            What::Named(workloads) => each_way(workloads, effort, seed),
+            What::Script(workload) => each_way(std::slice::from_ref(workload), effort, seed),
         };
-        all.retain(|experiment| self.depth == 2 || matches!(experiment.way, Way::Crash));
+        all.retain(|experiment| self.depth != Some(1) || matches!(experiment.way, Way::Crash));
         // What is asked for holds everywhere; otherwise each workload has its own, as a script has in any case.
-        if durability != Durability::Os && workload.is_none() {
+        if durability != Durability::Os && !matches!(what, What::Script(_)) {
             all.iter_mut().for_each(|experiment| experiment.workload.setting.durability = durability);
         }
-        Ok(all)
+        all
     }
 
-    fn save(&self, session: &Session, text: &str) -> Result<(), Failure> {
-        let Some(path) = &self.save else { return Ok(()) };
-        stream::write_text(path, text)?;
-        session.voice.note(&format!("the shortest script is in {}", path.display()));
-        Ok(())
+    /// A file that can not be written is told, and changes nothing of what was found.
+    fn save(&self, session: &Session, text: Option<&str>) {
+        let Some(path) = &self.save else { return };
+        let Some(text) = text else {
+            return session.voice.note(&format!("no violation to show: {} is not written", path.display()));
+        };
+        match stream::write_text(path, text) {
+            Ok(()) => session.voice.note(&format!("the shortest script is in {}", path.display())),
+            Err(failure) => session.voice.fail(&failure),
+        }
     }
 
     fn tell(&self, session: &mut Session, summary: &Summary) -> Result<(), Failure> {
@@ -324,23 +363,39 @@ fn each_way(workloads: &[Workload], effort: Effort, seed: u64) -> Vec<Experiment
         .collect()
 }
 
-/// The workloads of these names, with blanks or as the list writes them.
-fn named(engine: &Engine, names: &[String]) -> Result<Vec<Workload>, Failure> {
-    let fixed = workloads::fixed(engine);
-    let find = |name: &String| {
-        let wanted = word(name);
-        if let Some(seed) = wanted.strip_prefix("random-").and_then(|seed| seed.parse().ok()) {
-            return Ok(workloads::random(engine, seed));
+/// The engines that have some of these workloads, each with those; an error for a name that none has.
+fn those_that_have(engines: Vec<Engine>, names: &[String]) -> Result<Vec<(Engine, What)>, Failure> {
+    let kinds = engines.iter().map(Engine::name).collect::<Vec<_>>().join(" and ");
+    let mut unknown: Vec<&String> = names.iter().collect();
+    let mut all = Vec::new();
+    for engine in engines {
+        let fixed = workloads::fixed(&engine);
+        let mut workloads = Vec::new();
+        for name in names {
+            if let Some(workload) = named(&engine, &fixed, name) {
+                unknown.retain(|other| *other != name);
+                workloads.push(workload);
+            }
         }
-        let found = fixed.iter().find(|workload| word(&workload.name) == wanted);
-        found.cloned().ok_or_else(|| {
-            Failure::usage(format!(
-                "{name}: {} has no such workload; `kvs crash --list` names them",
-                engine.name()
-            ))
-        })
-    };
-    names.iter().map(find).collect()
+        if !workloads.is_empty() {
+            all.push((engine, What::Named(workloads)));
+        }
+    }
+    match unknown.first() {
+        None => Ok(all),
+        Some(name) => {
+            Err(Failure::usage(format!("{name}: no such workload of {kinds}; `kvs crash --list` names them")))
+        }
+    }
+}
+
+/// The workload of this name, with blanks or as the list writes it.
+fn named(engine: &Engine, fixed: &[Workload], name: &str) -> Option<Workload> {
+    let wanted = word(name);
+    match wanted.strip_prefix("random-").and_then(|seed| seed.parse().ok()) {
+        Some(seed) => Some(workloads::random(engine, seed)),
+        None => fixed.iter().find(|workload| word(&workload.name) == wanted).cloned(),
+    }
 }
 
 /// How workloads are written on the command line.
@@ -367,10 +422,12 @@ fn list(session: &mut Session, engines: &[Engine]) -> Result<Outcome, Failure> {
     if session.out.is_json() {
         return list_json(session, engines, &of, &syncs);
     }
-    let rows: Vec<_> = of.into_iter().map(|(name, engines)| [name, engines.join(", ")]).collect();
+    let rows = of.into_iter().map(|(name, engines)| [name, engines.join(", ")]);
+    let random = ["random-N".to_string(), "anything, from the seed N".to_string()];
+    let rows: Vec<_> = rows.chain([random]).collect();
     session.out.put(|out, color| {
         table::put(out, [("workload", Side::Left), ("engines", Side::Left)], &rows, color)?;
-        writeln!(out, "random-N      anything, from the seed N\n")?;
+        writeln!(out)?;
         let names: Vec<_> = engines.iter().map(Engine::name).collect();
         writeln!(
             out,

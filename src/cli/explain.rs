@@ -18,9 +18,9 @@ use std::io::{self, Write};
   kvs explain scan --prefix user: --limit 10
   kvs explain get tea --json | jq .steps
 
-A step is a place: a table in memory, a file. Filter: what its Bloom filter said, where it has one.
-Blocks: what was read of it, blocks of a table or records of a log. Cached: how many of these were
-in the engine's own cache. Bytes: what that came to.")]
+A step is a place: a table in memory, a file. Filter: what its Bloom filter said, where it has
+one. Blocks: what was read of it, blocks of a table or records of a log. Cached: how many of these
+were in the engine's own cache. Bytes: what that came to.")]
 #[command(disable_help_subcommand = true)]
 pub(crate) struct Explain {
     #[command(subcommand)]

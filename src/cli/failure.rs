@@ -1,6 +1,6 @@
 //! What a command comes to: an outcome or a failure, each with its exit code.
 
-use crate::error::Error;
+use crate::error::{Error, MEMORY};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -157,6 +157,9 @@ impl From<Error> for Failure {
             Error::Locked { .. } => {
                 ("locked", 3, Some("wait until it ends; many readers may be in at once, or one writer"))
             }
+            Error::WrongEngine { wanted, .. } if wanted == MEMORY => {
+                ("wrong_engine", 3, Some("leave out -e and KVS_ENGINE: the directory knows"))
+            }
             Error::WrongEngine { .. } => {
                 ("wrong_engine", 3, Some("or leave out -e and KVS_ENGINE: the directory knows"))
             }
@@ -168,7 +171,7 @@ impl From<Error> for Failure {
             Error::Poisoned(_) => ("poisoned", 3, None),
         };
         let is_slip = match &error {
-            Error::NoStore { .. } | Error::InvalidArgument(_) | Error::ReadOnly => true,
+            Error::NoStore { .. } | Error::InvalidArgument(_) => true,
             Error::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
             _ => false,
         };

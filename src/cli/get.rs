@@ -1,6 +1,7 @@
 //! `kvs get`.
 
 use crate::cli::failure::{Failure, Outcome};
+use crate::cli::output::NOT_FOUND;
 use crate::cli::place::Need;
 use crate::cli::session::Session;
 use clap::Args;
@@ -14,7 +15,8 @@ use std::ffi::OsString;
   kvs get tea --json
   kvs get tea --enc hex
 
-A key that is not there is no error: `Key not found`, and exit code 0. To ask, use `kvs exists`.")]
+A key that is not there is no error: `Key not found`, and exit code 0; with --raw that is said on
+standard error. To ask, use `kvs exists`.")]
 pub(crate) struct Get {
     /// The key
     key: OsString,
@@ -32,6 +34,8 @@ impl Get {
         let key = session.bytes(&self.key, "KEY")?;
         match session.store(Need::Read)?.get(&key)? {
             Some(value) if self.raw => session.out.raw(&value)?,
+            // It is not of the bytes.
+            None if self.raw => session.voice.note(NOT_FOUND),
             found => session.out.found(&key, found.as_deref())?,
         }
         Ok(Outcome::Done)

@@ -15,6 +15,7 @@ use crate::error::Error;
 use clap::Args;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Write the pairs of a file into the store
@@ -25,12 +26,12 @@ use std::time::Instant;
   kvs import --format resp < dump      SET commands of the Redis protocol
   kvs -p old export --format jsonl | kvs -p new import --format jsonl --sorted
 
-Pairs are written in batches, each of them atomic. If a line is wrong, what stands before it is in the
-store, and the message says how much. Fields of tsv are taken as they are, or as --enc says.
+Pairs are written in batches, each of them atomic. If a line is wrong, what stands before it is in
+the store, and the message says how much. Fields of tsv are taken as they are, or as --enc says.
 
-With --sorted each key must be above the one before it, compared as bytes, as export writes them; the
-line that is not is named. The engine then writes its files as the pairs come: into an lsm store all
-or nothing, and faster by far.")]
+With --sorted each key must be above the one before it, compared as bytes, as export writes them;
+the line that is not is named. The engine then writes its files as the pairs come: into an lsm
+store all or nothing, and faster by far.")]
 pub(crate) struct Import {
     /// Where the pairs are; - or nothing: standard input
     file: Option<OsString>,
@@ -56,14 +57,20 @@ impl Import {
         let begun = Instant::now();
         let file = self.file.as_deref();
         let mut input = session.input(file)?;
-        // Nothing to write makes no store.
-        let need = if input.is_empty()? { Need::Change } else { Need::Create };
+        // Waits for the first of it: who writes it may have this store open until then.
+        input.is_empty()?;
+        // Where there is none, it is made when there is something to write.
+        let store = session.existing(Need::Change)?;
         let progress = Progress::bytes(&session.voice, "import", input.len);
         let format = self.format.or(Format::of(file)).unwrap_or(Format::Tsv);
         let fields = Fields { encoding: session.style.input(), nul: session.style.nul };
         if self.sorted {
-            let store = session.store(need)?;
             let mut pairs = Ascending::new(format.reader(input, fields), progress);
+            if !pairs.read().map_err(|failure| failure.after("nothing was imported"))? {
+                return told(session, 0, begun);
+            }
+            pairs.is_ahead = true;
+            let store = store.map_or_else(|| session.store(Need::Create), Ok)?;
             let loaded = store.load_sorted(&mut pairs);
             let failure = pairs.failure;
             let imported = loaded.map_err(|error| {
@@ -77,7 +84,8 @@ impl Import {
         }
         let mut load = Load {
             pairs: format.reader(input, fields),
-            store: &*session.store(need)?,
+            store,
+            session,
             batch: WriteBatch::new(),
             batch_len: self.batch.get(),
             imported: 0,
@@ -112,7 +120,9 @@ fn check(key: &[u8], value: &[u8], pairs: &dyn PairReader) -> Result<(), Failure
 /// An import on its way.
 struct Load<'a> {
     pairs: Box<dyn PairReader>,
-    store: &'a dyn KvsEngine,
+    /// `None`: there is none yet.
+    store: Option<Arc<dyn KvsEngine>>,
+    session: &'a mut Session,
     batch: WriteBatch,
     batch_len: usize,
     imported: u64,
@@ -147,7 +157,9 @@ impl Load<'_> {
         let next = WriteBatch::with_capacity(self.batch.byte_len());
         let batch = std::mem::replace(&mut self.batch, next);
         let count = batch.len() as u64;
-        self.store.write(batch, &WriteOptions::default())?;
+        let store = self.store.take().map_or_else(|| self.session.store(Need::Create), Ok)?;
+        store.write(batch, &WriteOptions::default())?;
+        self.store = Some(store);
         self.imported += count;
         self.progress.at(self.pairs.bytes(), self.imported);
         Ok(())
@@ -161,6 +173,8 @@ struct Ascending {
     value: Vec<u8>,
     before: Vec<u8>,
     count: u64,
+    /// Whether the pair that was read last is still to be handed on.
+    is_ahead: bool,
     progress: Progress,
     failure: Option<Failure>,
 }
@@ -168,7 +182,7 @@ struct Ascending {
 impl Ascending {
     fn new(pairs: Box<dyn PairReader>, progress: Progress) -> Ascending {
         let (key, value, before) = Default::default();
-        Ascending { pairs, key, value, before, count: 0, progress, failure: None }
+        Ascending { pairs, key, value, before, count: 0, is_ahead: false, progress, failure: None }
     }
 
     /// Reads the next pair; `false` at the end.
@@ -196,7 +210,8 @@ impl Ascending {
 
 impl Pairs for Ascending {
     fn next_pair(&mut self) -> Result<Option<(&[u8], &[u8])>, Error> {
-        match self.read() {
+        let read = if std::mem::take(&mut self.is_ahead) { Ok(true) } else { self.read() };
+        match read {
             Ok(true) => Ok(Some((&self.key, &self.value))),
             Ok(false) => Ok(None),
             Err(failure) => {

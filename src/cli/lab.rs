@@ -136,7 +136,7 @@ impl Runs {
     }
 
     /// The plan; `usual`, the workloads where none is named.
-    pub(crate) fn plan(&self, usual: &[&str]) -> Result<Plan, Failure> {
+    pub(crate) fn plan(&self, usual: &[&str], voice: &Voice) -> Result<Plan, Failure> {
         let named = |names: Vec<&str>| names.into_iter().map(Workload::named).collect::<Result<Vec<_>, _>>();
         let mut workloads = match &self.workloads[..] {
             [] if self.is_empty() => named(usual.to_vec()),
@@ -144,7 +144,7 @@ impl Runs {
         }
         .map_err(failure)?;
         workloads.extend(self.mix.clone().map(|mix| Workload::custom(mix, self.distribution)));
-        let trace = self.trace.as_deref().map(read_trace).transpose()?;
+        let trace = self.trace.as_deref().map(|path| read_trace(path, voice)).transpose()?;
         let longest = trace.as_ref().map_or(0, |trace| trace.longest_value() as usize);
         let traced = trace.as_ref().map(|trace| (trace.state.len().max(1) as u64, trace.calls.len() as u64));
         workloads.extend(trace.into_iter().flat_map(Workload::replay));
@@ -214,13 +214,21 @@ pub(crate) fn failure(error: Error) -> Failure {
     }
 }
 
-/// Reads a trace. What is none, or a damaged one, is no store: there is nothing to repair.
-pub(crate) fn read_trace(path: &Path) -> Result<Trace, Failure> {
+/// Reads a trace, and says if it is not all there. What is none, or a damaged one, is no store: there is
+/// nothing to repair.
+pub(crate) fn read_trace(path: &Path, voice: &Voice) -> Result<Trace, Failure> {
     let hint = "is it a trace? kvs trace record and kvs bench --record make one";
-    Trace::read(path).map_err(|error| match error {
+    let trace = Trace::read(path).map_err(|error| match error {
         Error::Store(error) if error.is_corruption() => Failure::from(error).with_hint(hint),
         error => failure(error),
-    })
+    })?;
+    if trace.is_cut {
+        let path = path.display();
+        voice.note(&format!(
+            "{path}: ends in the middle, as what a killed process leaves; calls may be missing"
+        ));
+    }
+    Ok(trace)
 }
 
 /// A directory of its own for the stores of a run, gone when it is dropped: below that of `-p`, which is made

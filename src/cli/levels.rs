@@ -21,9 +21,9 @@ use std::time::Duration;
   kvs -v levels                        with every file, and the keys that it holds
   kvs levels --watch 1                 again every second, until Ctrl-C
 
-The bars are as long as the bytes are many. Bitcask has one level, its segments, which are shown one
-by one, the oldest first. What of a table is garbage nobody knows. Stores that are equal are drawn
-equal, to the byte.")]
+The bars are as long as the bytes are many. Bitcask has one level, its segments, which are shown
+one by one, the oldest first. What of a table is garbage nobody knows. Stores that are equal are
+drawn equal, to the byte.")]
 pub(crate) struct Levels {
     /// Draw them again whenever this many seconds have passed
     #[arg(long, value_name = "SECS", value_parser = watch::seconds)]

@@ -32,6 +32,7 @@ pub(crate) struct Verify {}
 impl Verify {
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
         session.close();
+        session.place.examine()?;
         let progress = Progress::spinner(&session.voice, "verify");
         let report = verify(place::disk(), &session.place.path)?;
         drop(progress);
@@ -57,8 +58,18 @@ pub(crate) struct Repair {
 
 impl Repair {
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
+        session.place.examine()?;
         let progress = Progress::spinner(&session.voice, "repair");
-        let report = repair(place::disk(), &session.place.path, &self.dest)?;
+        let report = repair(place::disk(), &session.place.path, &self.dest).map_err(|error| {
+            let is_damage = error.is_corruption();
+            let failure = Failure::from(error);
+            // Not what damage is told elsewhere: to repair it.
+            if is_damage {
+                failure.with_hint("kvs verify lists all damage; kvs inspect shows a file")
+            } else {
+                failure
+            }
+        })?;
         drop(progress);
         match session.out.is_json() {
             true => session.out.object(&report)?,
@@ -76,7 +87,7 @@ impl Repair {
   kvs inspect 000001.seg --explain     every byte: offset, hex, field, value, meaning
   kvs inspect 000001.seg --entries     a line a record, live or dead
   kvs inspect MANIFEST --layout        its regions, drawn
-  kvs inspect . --props                name=value, for programs")]
+  kvs inspect . --props                name=value, for programs; with --json an object")]
 #[group(skip)]
 pub(crate) struct Inspect {
     /// A file of a store, or its directory
@@ -104,12 +115,26 @@ impl Inspect {
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
         session.close();
         let is_json = session.out.is_json();
+        if is_json && self.props {
+            let mut text = Vec::new();
+            self.look(&mut text)?;
+            session.out.object(&fields(&String::from_utf8_lossy(&text)))?;
+            return Ok(Outcome::Done);
+        }
         let mut lines = Lines { out: session.out.writer(), line: Vec::new() };
         let out: &mut dyn Write = if is_json { &mut lines } else { lines.out };
-        inspect(place::disk(), &self.target, self.view(), out).map_err(|error: Error| {
-            if is_closed_pipe(&error) { Failure::ClosedPipe } else { Failure::from(error) }
-        })?;
+        self.look(out)?;
         Ok(Outcome::Done)
+    }
+
+    fn look(&self, out: &mut dyn Write) -> Result<(), Failure> {
+        inspect(place::disk(), &self.target, self.view(), out).map_err(|error: Error| match error {
+            error if is_closed_pipe(&error) => Failure::ClosedPipe,
+            // It takes no -p, and nobody who looks wants to make one.
+            Error::NoStore { .. } => Failure::from(error)
+                .with_hint("name the directory of a store, or a file in it: inspect does not look at -p"),
+            error => Failure::from(error),
+        })
     }
 
     fn view(&self) -> View {
@@ -123,16 +148,27 @@ impl Inspect {
     }
 }
 
+/// The fields of an object, from lines `name=value`; what is a number is one.
+fn fields(text: &str) -> serde_json::Map<String, serde_json::Value> {
+    let lines = text.lines().filter_map(|line| line.split_once('='));
+    let value = |value: &str| match value.parse::<u64>() {
+        Ok(number) if number.to_string() == value => number.into(),
+        _ => value.into(),
+    };
+    lines.map(|(name, text)| (name.to_string(), value(text))).collect()
+}
+
 /// Print every version of a key in every file, dead ones too
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   kvs find tea
   kvs find tea --json | jq -r .file
 
-The newest first: whether a get finds it, its sequence number, the bytes of its value, its file, and where in
-that its record begins (of a table: its block, and its entry in that, unfolded). Works on a damaged store. Exit
-code 1 if there is none, 4 if something could not be read that may have been one: what it may have hidden is
-unknown, not live. With --json a long value is cut too, and its field is value_begins.")]
+The newest first: whether a get finds it, its sequence number, the bytes of its value, its file,
+and where in that its record begins (of a table: its block, and its entry in that, unfolded).
+Works on a damaged store. Exit code 1 if there is none, 4 if something could not be read that may
+have been one: what it may have hidden is unknown, not live. With --json a long value is cut too,
+and its field is value_begins.")]
 pub(crate) struct Find {
     /// The key
     key: OsString,
@@ -141,6 +177,7 @@ pub(crate) struct Find {
 impl Find {
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
         session.close();
+        session.place.examine()?;
         let key = session.bytes(&self.key, "KEY")?.into_owned();
         let progress = Progress::spinner(&session.voice, "find");
         let found = find(place::disk(), &session.place.path, &key)?;

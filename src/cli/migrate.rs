@@ -2,7 +2,6 @@
 
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::interrupt;
-use crate::cli::place::Need;
 use crate::cli::progress::Progress;
 use crate::cli::session::Session;
 use crate::engine::kind::EngineKind;
@@ -20,9 +19,9 @@ use std::time::Instant;
   kvs -p old migrate --to bitcask new  the same engine: a copy without garbage
 
 -e is the engine that is left, --to the one of DEST, and -o are options of that one. The store is
-only read, and stays as it is; writers are kept out meanwhile. DEST is no store before all is in it,
-counted and synced: after Ctrl-C it is empty, after worse any use of it is refused, and the same
-command clears it and begins again.")]
+only read, and stays as it is; writers are kept out meanwhile. DEST is no store before all is in
+it, counted and synced: after Ctrl-C it is empty, after worse any use of it is refused, and the
+same command clears it and begins again.")]
 pub(crate) struct Migrate {
     /// The engine of the new store
     #[arg(long, value_name = "ENGINE")]
@@ -38,8 +37,10 @@ const EVERY: u64 = 1024;
 impl Migrate {
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
         let begun = Instant::now();
-        session.place.permit(Need::Create)?;
         let source = session.place.source(&session.voice)?;
+        if session.place.named_engine() == Some(EngineKind::Memory) {
+            return Err(Failure::usage("the memory engine holds nothing here that could be moved"));
+        }
         interrupt::let_it_end();
         let progress = Progress::bytes(&session.voice, "migrate", None);
         let dest = Destination {

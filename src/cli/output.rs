@@ -83,6 +83,16 @@ impl Output {
         }
     }
 
+    /// That one key of several is not there.
+    pub(crate) fn not_found(&mut self, key: &[u8]) -> Result<(), Failure> {
+        let encoding = self.encoding;
+        self.put(|out, _| {
+            write!(out, "{NOT_FOUND}: ")?;
+            encoding.encode(key, out)?;
+            writeln!(out)
+        })
+    }
+
     /// A pair.
     pub(crate) fn pair(&mut self, key: &[u8], value: &[u8]) -> Result<(), Failure> {
         match self.json {

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::vfs::Vfs;
 use crate::vfs::os::OsDisk;
 use clap::Args;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -24,6 +25,10 @@ pub(crate) struct Place {
     /// The engine, bitcask or lsm [default: the one that owns the directory, else bitcask]
     #[arg(short, long, global = true, value_name = "ENGINE", env = "KVS_ENGINE")]
     engine: Option<EngineKind>,
+
+    /// Whether somebody typed the engine.
+    #[arg(skip)]
+    is_engine_typed: bool,
 
     /// When a write is durable: always, interval:MS, or os
     #[arg(long, global = true, value_name = "WHEN", default_value_t = Durability::Os)]
@@ -57,24 +62,58 @@ pub(crate) enum Need {
 }
 
 impl Place {
+    /// Takes from the environment what was not typed. A variable that is empty is none.
+    pub(crate) fn take_variables(
+        &mut self,
+        is_path_typed: bool,
+        variable: impl Fn(&'static str) -> Option<OsString>,
+    ) -> Result<(), Failure> {
+        let set = |name| variable(name).filter(|value| !value.is_empty());
+        if let Some(path) = set("KVS_PATH").filter(|_| !is_path_typed) {
+            self.path = path.into();
+        }
+        self.is_engine_typed = self.engine.is_some();
+        if let Some(name) = set("KVS_ENGINE").filter(|_| !self.is_engine_typed) {
+            let kind: Result<EngineKind, Error> = name.to_string_lossy().parse();
+            self.engine = Some(kind.map_err(|error| Failure::from(error).at("KVS_ENGINE"))?);
+        }
+        Ok(())
+    }
+
     /// The engine: the one asked for, else the one that owns the directory, else Bitcask. Asking for
     /// another than the owner is an error, before anything is touched.
     pub(crate) fn engine(&self) -> Result<EngineKind, Failure> {
-        Ok(self.look()?.0)
+        let (kind, _) = self.look()?;
+        kind.check(&self.settings)?;
+        Ok(kind)
+    }
+
+    /// For those who look at files and open nothing: refuses what the others refuse, where the owner can be told.
+    /// Damage, which may keep it from being told, is what they are for.
+    pub(crate) fn examine(&self) -> Result<(), Failure> {
+        let owner = EngineKind::detect(disk(), &self.path).ok().flatten();
+        self.refuse_other(owner)?;
+        let kind = owner.or(self.engine);
+        Ok(kind.map_or(Ok(()), |kind| kind.check(&self.settings))?)
+    }
+
+    fn refuse_other(&self, owner: Option<EngineKind>) -> Result<(), Failure> {
+        match (owner, self.engine) {
+            (Some(owner), Some(wanted)) if owner != wanted => Err(Failure::from(Error::WrongEngine {
+                path: self.path.clone(),
+                found: owner.to_string(),
+                wanted: wanted.to_string(),
+            })),
+            _ => Ok(()),
+        }
     }
 
     /// The engine, and whether its store is there.
     fn look(&self) -> Result<(EngineKind, bool), Failure> {
         let owner = EngineKind::detect(disk(), &self.path)?;
+        self.refuse_other(owner)?;
         let kind = self.engine.or(owner).unwrap_or(EngineKind::Bitcask);
-        match owner {
-            Some(owner) if owner != kind => Err(Failure::from(Error::WrongEngine {
-                path: self.path.clone(),
-                found: owner.to_string(),
-                wanted: kind.to_string(),
-            })),
-            _ => Ok((kind, owner.is_some() || kind == EngineKind::Memory)),
-        }
+        Ok((kind, owner.is_some() || kind == EngineKind::Memory))
     }
 
     /// Opens the store; `None` if there is none and the need does not make one.
@@ -98,9 +137,9 @@ impl Place {
         self.engine
     }
 
-    /// A command that names its engines itself takes none from here.
+    /// A command that names its engines itself takes none from here; a variable may be set for others.
     pub(crate) fn refuse_engine(&self, reason: &str) -> Result<(), Failure> {
-        match self.engine.is_some() || !self.settings.is_empty() {
+        match self.is_engine_typed || !self.settings.is_empty() {
             true => Err(Failure::usage(reason)),
             false => Ok(()),
         }
@@ -124,6 +163,8 @@ impl Place {
     ) -> Result<Option<Arc<dyn KvsEngine>>, Failure> {
         let (kind, is_there) = self.look()?;
         self.permit(need)?;
+        // Also where nothing is there to be opened.
+        kind.check(settings)?;
         let access = match need {
             Need::Create => Access::Create,
             Need::Exist if !is_there => return Err(Error::NoStore { path: self.path.clone() }.into()),
@@ -154,4 +195,32 @@ impl Place {
 /// The disk on which stores are.
 pub(crate) fn disk() -> Arc<dyn Vfs> {
     Arc::new(OsDisk)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Place;
+    use crate::engine::kind::EngineKind;
+    use clap::{Args, Command, FromArgMatches};
+    use std::ffi::OsString;
+
+    // A variable that nobody could use kept arguments from being taken, and passed for one of them.
+    #[test]
+    fn what_is_typed_counts_more_than_a_variable() {
+        let place = |line: &str, engine: &'static str| {
+            let command = Place::augment_args(Command::new("kvs")).mut_args(|arg| arg.env(None::<&str>));
+            let matches = command.get_matches_from(line.split(' '));
+            let mut place = Place::from_arg_matches(&matches).unwrap();
+            let variable = |name| (name == "KVS_ENGINE").then(|| OsString::from(engine));
+            place.take_variables(true, variable).map(|()| place)
+        };
+        let typed = place("kvs -e lsm", "nonsense").unwrap();
+        assert_eq!((typed.named_engine(), typed.refuse_engine("no").is_err()), (Some(EngineKind::Lsm), true));
+        let from_variable = place("kvs", "lsm").unwrap();
+        let is_refused = from_variable.refuse_engine("no").is_err();
+        assert_eq!((from_variable.named_engine(), is_refused), (Some(EngineKind::Lsm), false));
+        assert_eq!(place("kvs", "").unwrap().named_engine(), None);
+        let said = format!("{:?}", place("kvs", "nonsense").unwrap_err());
+        assert!(said.contains("KVS_ENGINE: nonsense: no such engine"), "{said}");
+    }
 }

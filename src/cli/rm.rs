@@ -5,6 +5,7 @@ use crate::cli::output::NOT_FOUND;
 use crate::cli::place::Need;
 use crate::cli::session::Session;
 use crate::engine::KvsEngine;
+use crate::engine::batch::check_key;
 use clap::Args;
 use std::ffi::{OsStr, OsString};
 
@@ -28,10 +29,12 @@ pub(crate) struct Rm {
 
 impl Rm {
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
+        // All of them first: of a wrong one nothing is done.
+        let keys = self.keys.iter().map(|arg| key(session, arg)).collect::<Result<Vec<_>, _>>()?;
         let store = session.store(Need::Change)?;
         let mut outcome = Outcome::Done;
-        for arg in &self.keys {
-            if !self.remove(session, &*store, arg)? {
+        for key in &keys {
+            if !self.remove(session, &*store, key)? {
                 outcome = Outcome::NotThere;
             }
         }
@@ -39,20 +42,26 @@ impl Rm {
     }
 
     /// Removes one key; says whether it was there.
-    fn remove(&self, session: &mut Session, store: &dyn KvsEngine, arg: &OsStr) -> Result<bool, Failure> {
-        let key = session.bytes(arg, "KEY")?;
-        let old = if self.get { store.swap(&key, None)? } else { None };
-        let was_there = if self.get { old.is_some() } else { store.remove(&key)? };
+    fn remove(&self, session: &mut Session, store: &dyn KvsEngine, key: &[u8]) -> Result<bool, Failure> {
+        let old = if self.get { store.swap(key, None)? } else { None };
+        let was_there = if self.get { old.is_some() } else { store.remove(key)? };
         let out = &mut session.out;
         match (was_there, out.is_json()) {
-            (_, true) if self.get => out.found(&key, old.as_deref())?,
-            (_, true) => out.fact(&key, "removed", was_there)?,
-            (true, false) if self.get => out.found(&key, old.as_deref())?,
+            (_, true) if self.get => out.found(key, old.as_deref())?,
+            (_, true) => out.fact(key, "removed", was_there)?,
+            (true, false) if self.get => out.found(key, old.as_deref())?,
             (true, false) => {}
             // One key: the very words. Of several, which.
             (false, false) if self.keys.len() == 1 => out.text(NOT_FOUND)?,
-            (false, false) => out.text(&format!("{NOT_FOUND}: {}", arg.display()))?,
+            (false, false) => out.not_found(key)?,
         }
         Ok(was_there)
     }
+}
+
+/// A key that an engine takes.
+fn key(session: &Session, arg: &OsStr) -> Result<Vec<u8>, Failure> {
+    let key = session.bytes(arg, "KEY")?.into_owned();
+    check_key(&key)?;
+    Ok(key)
 }

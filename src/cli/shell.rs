@@ -20,11 +20,14 @@ use std::time::Instant;
   kvs shell
   printf 'set tea green\\nget tea\\n' | kvs shell
 
-A line is a command with its arguments, quoted as in a shell: set, get, exists, rm, scan, batch, import,
-export, stats, compact, flush, sync, checkpoint, options, explain, levels; --json, --enc and -0 go with
-each. Also .stats, .levels, .timing (how long each line takes), .help and .exit. On a terminal lines can be edited, and are kept in
-$XDG_STATE_HOME/kvs/history or ~/.local/state/kvs/history. The exit code of a script is that of the worst it met: 4 for
-damage, 3 for a failure of the disk or the store; a typo or a key that is not there is neither.")]
+A line is a command with its arguments, quoted as in a shell: set, get, exists, rm, scan, batch,
+import, export, stats, compact, flush, sync, checkpoint, options, verify, inspect, find, explain,
+levels; --json, --enc and -0 go with each. Also .stats, .levels, .timing (how long each line
+takes), .help and .exit. On a terminal lines can be edited, and are kept in
+$XDG_STATE_HOME/kvs/history or ~/.local/state/kvs/history.
+
+The exit code of a script is that of the worst it met: 4 for damage, 3 for a failure of the disk
+or the store, and for a write with --read-only; a typo or a key that is not there is neither.")]
 pub(crate) struct Shell {}
 
 impl Shell {

@@ -114,11 +114,43 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|_| Failure::usage(format!("{name}: not text")))
 }
 
-/// Writes text into a file of the user's, as a whole or not at all; its directory is made.
-pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), Failure> {
+/// The directory of a file, and its name there.
+fn split(path: &Path) -> Result<(&Path, &str), Failure> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| Failure::usage(format!("{}: no name of a file", path.display())))?;
+    Ok((parent, name))
+}
+
+/// Whether [`write_text`] could write this file, as far as can be told without leaving anything: for long work,
+/// of which nothing must be lost in the end.
+pub(crate) fn check_text(path: &Path) -> Result<(), Failure> {
+    let (parent, _) = split(path)?;
+    match path.is_dir() {
+        true => Err(Error::io("create", path, io::ErrorKind::IsADirectory.into()).into()),
+        false => check_dir(parent),
+    }
+}
+
+/// Whether files can be made in this directory, which is made if it is not there.
+pub(crate) fn check_dir(path: &Path) -> Result<(), Failure> {
+    let failed = |kind: io::ErrorKind| Failure::from(Error::io("create a file in", path, kind.into()));
+    for dir in path.ancestors() {
+        let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+        match dir.metadata() {
+            Ok(meta) if !meta.is_dir() => return Err(failed(io::ErrorKind::NotADirectory)),
+            // It has no name, or loses it at once.
+            Ok(_) => return tempfile::tempfile_in(dir).map(drop).map_err(|error| failed(error.kind())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error.kind())),
+        }
+    }
+    Ok(())
+}
+
+/// Writes text into a file of the user's, as a whole or not at all; its directory is made.
+pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), Failure> {
+    let (parent, name) = split(path)?;
     let dir = Dir::new(disk(), parent);
     dir.create_all()?;
     Ok(dir.replace(name, text.as_bytes(), Cause::Checkpoint)?)

@@ -7,7 +7,7 @@ use crate::cli::lab::{count, scratch};
 use crate::cli::progress::Progress;
 use crate::cli::script;
 use crate::cli::session::Session;
-use crate::cli::stream::write_text;
+use crate::cli::stream::{check_text, write_text};
 use crate::engine::kind::EngineKind;
 use crate::survive::linear::workload::{self, MOST_CLIENTS, report};
 use crate::survive::script::Command;
@@ -32,10 +32,11 @@ use std::time::Duration;
   kvs torture --script found.txt                what was found, once more
   kvs torture --concurrent                      several threads on one store
 
-Histories run on a disk in memory that fails, and loses what no sync covered; each answer is held against a
-model. The first that differs is made as short as it gets, and told as a script. The same seed does the same,
-with any number of threads. With --concurrent, threads call one store with all that goes on in it, and what
-they are told must have happened in some order, one step at a time.
+Histories run on a disk in memory that fails, and loses what no sync covered; each answer is held
+against a model. The first that differs is made as short as it gets, and told as a script. The
+same seed does the same, with any number of threads. With --concurrent, threads call one store
+with all that goes on in it, and what they are told must have happened in some order, one step at
+a time.
 
 Exit code 4 if a difference was found.")]
 pub(crate) struct Torture {
@@ -76,6 +77,7 @@ impl Torture {
         if !session.place.settings().is_empty() {
             return Err(Failure::usage("torture draws the engines' options: it takes no -o"));
         }
+        self.save.as_deref().map_or(Ok(()), check_text)?;
         interrupt::let_it_end();
         match (&self.script, self.concurrent) {
             (Some(file), _) => self.replay(session, file),
@@ -126,11 +128,9 @@ impl Torture {
         drop(progress);
         let found = reports.iter().filter_map(|report| report.finding.as_ref());
         let scripts: Vec<&str> = found.map(|finding| &finding.script[..]).collect();
-        self.save(session, &scripts.join("\n"))?;
-        match session.out.is_json() {
-            true => reports.iter().try_for_each(|report| session.out.object(report))?,
-            false => reports.iter().try_for_each(|report| session.out.text(report.to_string().trim_end()))?,
-        }
+        let told = tell(session, &reports);
+        self.save(session, &scripts.join("\n"));
+        told?;
         Ok(outcome(scripts.len()))
     }
 
@@ -160,11 +160,9 @@ impl Torture {
         drop(progress);
         let found: Vec<String> =
             reports.iter().filter_map(|r| r.anomaly.as_ref()).map(ToString::to_string).collect();
-        self.save(session, &found.join("\n"))?;
-        match session.out.is_json() {
-            true => reports.iter().try_for_each(|report| session.out.object(report))?,
-            false => reports.iter().try_for_each(|report| session.out.text(report.to_string().trim_end()))?,
-        }
+        let told = tell(session, &reports);
+        self.save(session, &found.join("\n"));
+        told?;
         Ok(outcome(found.len()))
     }
 
@@ -186,16 +184,28 @@ impl Torture {
         Ok(outcome(found))
     }
 
-    fn save(&self, session: &Session, text: &str) -> Result<(), Failure> {
-        let Some(file) = &self.save else { return Ok(()) };
+    /// A file that can not be written is told, and changes nothing of what was found.
+    fn save(&self, session: &Session, text: &str) {
+        let Some(file) = &self.save else { return };
         if text.is_empty() {
-            session.voice.note(&format!("nothing was found: {} is not written", file.display()));
-            return Ok(());
+            return session.voice.note(&format!("nothing was found: {} is not written", file.display()));
         }
-        write_text(file, text)?;
-        session.voice.note(&format!("what was found is in {}", file.display()));
-        Ok(())
+        match write_text(file, text) {
+            Ok(()) => session.voice.note(&format!("what was found is in {}", file.display())),
+            Err(failure) => session.voice.fail(&failure),
+        }
     }
+}
+
+/// Tells what came of it, engine by engine.
+fn tell<R: Serialize + std::fmt::Display>(session: &mut Session, reports: &[R]) -> Result<(), Failure> {
+    for report in reports {
+        match session.out.is_json() {
+            true => session.out.object(report)?,
+            false => session.out.text(report.to_string().trim_end())?,
+        }
+    }
+    session.out.flush()
 }
 
 /// What a script came to on one engine.

@@ -26,8 +26,8 @@ use std::sync::Arc;
   kvs compare --trace calls.trace
   kvs advise --trace calls.trace
 
-A trace holds keys, and of values their sizes; also which keys were there when it began. A run of the
-laboratory is recorded with kvs bench --record FILE.")]
+A trace holds keys, and of values their sizes; also which keys were there when it began. A run of
+the laboratory is recorded with kvs bench --record FILE.")]
 pub(crate) struct Trace {
     #[command(subcommand)]
     what: What,
@@ -84,20 +84,27 @@ impl Trace {
                     Recorded::Shell(shell) => shell.run(session),
                 };
                 session.close();
-                // What was done before a failure is recorded.
+                // What was done before a failure is recorded. If that is nothing, no file stands in the way of
+                // the command once it is corrected.
                 let calls = sink.lock().finish().map_err(failure);
+                if outcome.is_err() {
+                    sink.lock().remove_unused().map_err(failure)?;
+                }
                 let outcome = outcome?;
                 session.voice.remark(&format!("{} calls recorded", calls?));
                 Ok(outcome)
             }
             What::Replay { file, stepped } => replay(session, file, stepped),
-            What::Show { file } => show(session, &read_trace(&file)?),
+            What::Show { file } => {
+                let trace = read_trace(&file, &session.voice)?;
+                show(session, &trace)
+            }
         }
     }
 }
 
 fn replay(session: &mut Session, file: PathBuf, stepped: bool) -> Result<Outcome, Failure> {
-    let plan = Runs::of_trace(file, stepped).plan(&[])?;
+    let plan = Runs::of_trace(file, stepped).plan(&[], &session.voice)?;
     let configuration = Configuration {
         engine: session.place.wanted_engine(),
         settings: session.place.settings().to_vec(),

@@ -12,12 +12,12 @@ use std::path::PathBuf;
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   kvs compact
-  kvs compact a m                      only files that may hold keys from a, included, up to m, not
+  kvs compact a m                      only files that may hold keys from a up to, not with, m
   kvs compact --prefix user:
   kvs -v compact                       tell which files became which
 
-Files are compacted as a whole. Those of bitcask are ordered by time, and not by key: there a file is
-rewritten if something in it is dead whose key is in the range.")]
+Files are compacted as a whole. Those of bitcask are ordered by time, and not by key: there a file
+is rewritten if something in it is dead whose key is in the range.")]
 pub(crate) struct Compact {
     #[command(flatten)]
     keys: Keys,

@@ -128,7 +128,8 @@ impl Voice {
 fn in_one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
-    let said = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let is_end = |line: &str| line.starts_with("Usage:") || line.starts_with("For more information");
+    let said = text.lines().map(str::trim).take_while(|line| !is_end(line));
     let said: Vec<_> = said.filter(|line| !line.is_empty()).collect();
     said.join("; ").replace(":; ", ": ")
 }

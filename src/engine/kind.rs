@@ -69,14 +69,21 @@ impl EngineKind {
         settings: &[(String, String)],
     ) -> Result<Arc<dyn KvsEngine>> {
         match self {
-            EngineKind::Memory if settings.is_empty() => Ok(Arc::new(Memory::new())),
-            EngineKind::Memory => Err(Error::invalid("the memory engine has no options")),
-            EngineKind::Bitcask => {
-                let mut own = BitcaskOptions::default();
-                settings.iter().try_for_each(|(name, value)| own.set(name, value))?;
-                Ok(Arc::new(Bitcask::open(path, options, own)?))
+            EngineKind::Memory => {
+                self.check(settings).map(|()| Arc::new(Memory::new()) as Arc<dyn KvsEngine>)
             }
+            EngineKind::Bitcask => Ok(Arc::new(Bitcask::open(path, options, of_a_bitcask(settings)?)?)),
             EngineKind::Lsm => Ok(Arc::new(Lsm::open(path, options, of_a_tree(settings)?)?)),
+        }
+    }
+
+    /// Whether these are settings of the engine, with values that it takes. Opens nothing.
+    pub fn check(self, settings: &[(String, String)]) -> Result<()> {
+        match self {
+            EngineKind::Memory if settings.is_empty() => Ok(()),
+            EngineKind::Memory => Err(Error::invalid("the memory engine has no options")),
+            EngineKind::Bitcask => of_a_bitcask(settings)?.validate(),
+            EngineKind::Lsm => of_a_tree(settings)?.validate(),
         }
     }
 
@@ -88,6 +95,13 @@ impl EngineKind {
             EngineKind::Memory => Vec::new(),
         }
     }
+}
+
+/// The options of a Bitcask that these settings name.
+fn of_a_bitcask(settings: &[(String, String)]) -> Result<BitcaskOptions> {
+    let mut own = BitcaskOptions::default();
+    settings.iter().try_for_each(|(name, value)| own.set(name, value))?;
+    Ok(own)
 }
 
 /// The options of an LSM tree that these settings name.

@@ -1,4 +1,5 @@
 //! What holds for every command: directory, environment, streams, errors.
+#![expect(clippy::unwrap_used, reason = "where a step of a test fails, the test fails")]
 
 use crate::user::{User, finish, hear};
 
@@ -146,5 +147,74 @@ fn colors_only_where_they_are_wanted() {
         assert!(user.line("get --color always").stderr.contains("\x1b["));
         assert!(!user.line("get").stderr.contains("\x1b["));
         user.line("scan --color sometimes").fails(2, "possible values: auto, always, never");
+    });
+}
+
+// In a bundle, and before the second of two verbs, an option of the engine was forgotten: exit code 0.
+#[test]
+fn a_wrong_setting_is_refused_wherever_it_stands() {
+    User::each(|user| {
+        for line in [
+            "-o foo=1 get k",
+            "-qo foo=1 get k -o mmap=false",
+            "-o foo=1 explain get k -o mmap=false",
+            "explain -o foo=1 get k -o mmap=false",
+            "-o foo=1 trace record t get k -o mmap=false",
+            // Where no store is, nobody looked at them.
+            "get k -o foo=1",
+            "options -o foo=1",
+            "rm k -o foo=1",
+            "export -o foo=1",
+        ] {
+            user.line(line).fails(2, "foo");
+            assert!(user.names().is_empty(), "{line}");
+        }
+    });
+}
+
+/// The command, with these variables.
+fn with(user: &User, variables: &[(&str, &str)], line: &str) -> (Option<i32>, String, String) {
+    let mut command = user.kvs();
+    command.env_remove("KVS_ENGINE").envs(variables.iter().copied());
+    let output = command.args(line.split(' ').filter(|word| !word.is_empty())).output().unwrap();
+    let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    (output.status.code(), stdout, stderr)
+}
+
+// A variable that is set for other commands kept who names their engines themselves from running; one that is wrong,
+// who said what they want; and usage lines asked for --engine.
+#[test]
+fn a_variable_stands_back_behind_an_argument() {
+    User::each(|user| {
+        let engine = [("KVS_ENGINE", user.engine)];
+        let compared = with(user, &engine, "compare fillseq --keys 100 --stepped");
+        assert_eq!(compared.0, Some(0), "{compared:?}");
+        let typed = with(user, &engine, "-e lsm compare fillseq --keys 100 --stepped");
+        assert_eq!(typed.0, Some(2), "{typed:?}");
+        let wrong = [("KVS_ENGINE", "foo")];
+        assert_eq!(with(user, &wrong, "-e bitcask get a"), (Some(0), "Key not found\n".into(), "".into()));
+        let (code, _, said) = with(user, &wrong, "get a");
+        assert!(code == Some(2) && said.contains("KVS_ENGINE: foo: no such engine"), "{said}");
+        assert_eq!(with(user, &[("KVS_ENGINE", "")], "get a").0, Some(0));
+        let both = [("KVS_ENGINE", user.engine), ("KVS_PATH", "d")];
+        for line in ["get", "get k --help"] {
+            let (_, stdout, stderr) = with(user, &both, line);
+            let usage = stdout + &stderr;
+            let usage = usage.lines().find(|line| line.starts_with("Usage:")).unwrap();
+            assert!(!usage.contains("--engine") && !usage.contains("--path"), "{line}: {usage}");
+        }
+        assert!(with(user, &both, "get --help").1.contains(&format!("[env: KVS_ENGINE={}]", user.engine)));
+        let (code, _, help) = with(user, &both, "");
+        assert!(code == Some(2) && help.contains("Usage:"), "{help}");
+    });
+}
+
+// A sentence without a usage went on: "; For more information, try '--help'."
+#[test]
+fn an_error_in_one_line_ends_with_what_is_wrong() {
+    User::each(|user| {
+        let answer = user.line("--json scan --color sometimes");
+        answer.fails(2, "possible values: auto, always, never");
+        assert!(!answer.stderr.contains("For more information"), "{answer:?}");
     });
 }

@@ -135,3 +135,45 @@ fn what_can_be_crashed_is_listed_as_objects() {
         );
     });
 }
+
+// The violation was found, and lost with the file that could not be written: nothing printed, and exit code 3.
+#[test]
+fn a_script_that_can_not_be_saved_takes_nothing_along() {
+    User::each(|user| {
+        user.write("afile", "");
+        user.write("adir/file", "");
+        for place in ["adir", "afile/x.txt"] {
+            user.line(&format!("crash singles --save {place}")).fails(3, "create");
+            user.line(&format!("torture --ops 100 --save {place}")).fails(3, "create");
+        }
+        let line = format!("crash singles --forget sync:log --save {}", "x".repeat(255));
+        let answer = user.line(&line);
+        assert_eq!(answer.code, Some(4), "{answer:?}");
+        assert!(String::from_utf8(answer.stdout).unwrap().contains("  lost\n"), "what was found is there");
+        assert!(answer.stderr.contains("name too long"), "{}", answer.stderr);
+        let answer = user.line("crash creation --depth 1 --save none.txt");
+        assert!(answer.code == Some(0) && answer.stderr.contains("none.txt is not written"), "{answer:?}");
+    });
+}
+
+// Bitcask was explored for its whole budget, and then a workload of the other engine was called unknown.
+#[test]
+fn a_workload_is_explored_on_the_engines_that_have_it() {
+    let user = User { engine: "", dir: tempfile::tempdir().unwrap() };
+    let text = String::from_utf8(user.line("crash levels --depth 1 --json").stdout).unwrap();
+    let engines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(engines.len(), 1, "{text}");
+    assert!(engines[0]["engine"].as_str().unwrap().starts_with("lsm"), "{text}");
+    user.line("crash creation nosuch --budget 1h").fails(2, "nosuch: no such workload of bitcask and lsm");
+}
+
+// It went its own way, whatever was asked for.
+#[test]
+fn leaving_each_sync_out_takes_nothing_else() {
+    User::each(|user| {
+        for more in ["creation", "--budget 1s", "--depth 1", "--threads 2", "--save x"] {
+            user.line(&format!("crash --forget each {more}")).fails(2, "--forget each takes no");
+        }
+        assert!(user.names().is_empty());
+    });
+}

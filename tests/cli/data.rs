@@ -70,7 +70,7 @@ fn raw_is_the_bytes_alone() {
     User::each(|user| {
         user.feed(["set", "k", "-"], b"a\n\nb\xff\n").prints("");
         user.line("get k --raw").prints(b"a\n\nb\xff\n");
-        user.line("get nope --raw").prints("Key not found\n");
+        user.line("get nope --raw").answers(0, "");
         user.line("get k --raw --json").fails(2, "--raw");
     });
 }
@@ -108,5 +108,36 @@ fn a_key_or_value_that_is_too_long_is_refused_before_a_store_is_made() {
         assert!(user.names().is_empty());
         user.run(["set", &long[1..], "v"]).prints("");
         user.run(["get", &long[1..]]).prints("v\n");
+    });
+}
+
+// Of several keys some were removed before the wrong one was met, as an error of usage.
+#[test]
+fn of_a_wrong_key_nothing_is_removed() {
+    User::each(|user| {
+        user.line("set a 1").prints("");
+        user.line("rm 61 zz --enc hex").fails(2, "KEY: 'z' is no hex digit");
+        user.run(["rm", "a", &"k".repeat(65_536)]).fails(2, "65536");
+        user.line("get a").prints("1\n");
+    });
+}
+
+// Which of several keys is not there went to the terminal as it was typed, control characters and all.
+#[test]
+fn keys_that_are_not_there_are_written_as_keys_are() {
+    User::each(|user| {
+        user.run(["rm", "a\x1b[31m", "b", "--enc", "escape"])
+            .answers(1, "Key not found: a\\x1b[31m\nKey not found: b\n");
+        user.line("rm 61 62 --enc hex").answers(1, "Key not found: 61\nKey not found: 62\n");
+    });
+}
+
+// `kvs get photo --raw > photo.jpg` wrote the words into the picture.
+#[test]
+fn what_is_said_of_a_missing_key_is_none_of_its_bytes() {
+    User::each(|user| {
+        let answer = user.line("get k --raw");
+        answer.answers(0, "");
+        assert_eq!(answer.stderr, "kvs: Key not found\n");
     });
 }

@@ -308,3 +308,67 @@ fn what_is_no_trace_is_not_to_be_repaired() {
         }
     });
 }
+
+// All was run before it turned out that there is no place for the page, and nothing was printed.
+#[test]
+fn a_report_that_can_not_be_written_costs_no_run() {
+    User::each(|user| {
+        user.write("afile", "");
+        user.write("adir/file", "");
+        let compare = "compare fillseq --keys 100 --stepped --config lsm";
+        let places = ["--report adir", "--report afile/x.html", "--report afile/y/x.html", "--svg afile"];
+        for place in places {
+            user.line(&format!("{compare} {place}")).fails(3, "create");
+        }
+        assert_eq!(user.names(), ["adir", "afile"]);
+        // What can not be told before: the name is too long for one beside it.
+        let answer = user.line(&format!("{compare} --report {}", "x".repeat(255)));
+        assert_eq!(answer.code, Some(3), "{answer:?}");
+        assert!(String::from_utf8(answer.stdout).unwrap().contains("fillseq"), "the figures are there");
+    });
+}
+
+// "A is 1.27 times as fast as A": the words were made with the names, which are equal.
+#[test]
+fn a_configuration_that_is_given_twice_has_two_names() {
+    User::each(|user| {
+        let line = "compare fillseq --keys 100 --rounds 1 --config lsm --config lsm";
+        let text = String::from_utf8(user.line(line).stdout).unwrap();
+        assert!(text.contains("A  lsm\nB  lsm (2)\n"), "{text}");
+        assert!(!text.contains("as fast as A") || text.contains("B is "), "{text}");
+        let comparison = &json_lines(&user.line(&format!("{line} --json")).stdout)[0];
+        assert_eq!(comparison["configurations"], serde_json::json!(["lsm", "lsm (2)"]));
+        assert!(comparison["command"].as_str().unwrap().ends_with("--config lsm --config lsm"));
+    });
+}
+
+// The file that a failed command left stood in the way of the corrected one.
+#[test]
+fn a_recording_of_nothing_leaves_no_file() {
+    User::each(|user| {
+        user.line("-p db trace record t import nope.tsv").fails(3, "nope.tsv");
+        user.line("-p db set a 1").prints("");
+        user.line("-p db trace record t get 6 --enc hex").fails(2, "KEY");
+        assert_eq!(user.names(), ["db"]);
+        user.line("-p db trace record t set k -v").prints("");
+        user.line("-p db get k").prints("-v\n");
+        assert_eq!(user.names(), ["db", "t"]);
+    });
+}
+
+// What a killed process leaves was shown as if it were all.
+#[test]
+fn a_trace_that_is_cut_is_told() {
+    User::each(|user| {
+        user.feed("-p db trace record t shell".split(' '), b"set a 1\nset b 2\nget a\nget b\n")
+            .prints("1\n2\n");
+        assert_eq!(user.line("trace show t").stderr, "");
+        let bytes = user.read("t");
+        user.write("cut", &bytes[..60]);
+        for line in ["trace show cut", "trace replay cut --stepped", "bench --trace cut --stepped"] {
+            let answer = user.line(line);
+            assert_eq!(answer.code, Some(0), "{answer:?}");
+            assert!(answer.stderr.contains("cut: ends in the middle"), "{answer:?}");
+        }
+    });
+}

@@ -110,6 +110,8 @@ fn without_a_store_there_is_nothing_to_look_at() {
             user.line(verb).fails(3, "no store here");
         }
         user.line("-p nowhere verify").fails(3, "no store here");
+        // "-p DIR says where it is; kvs set makes one", it said to who had named what to look at.
+        user.line("-p nowhere inspect .").fails(3, "inspect does not look at -p");
         user.line("inspect").fails(2, "FILE|DIR");
         user.line("inspect nope").fails(3, "nope");
         assert!(user.names().is_empty());
@@ -130,6 +132,12 @@ fn every_file_can_be_shown_in_every_view() {
                 let lines = answer.stdout.split(|byte| *byte == b'\n').count();
                 assert!(lines > 1, "{line}: {answer:?}");
                 let json = String::from_utf8(user.line(&format!("{line} --json")).stdout).unwrap();
+                if view == " --props" {
+                    // Each field was an object {"line":"engine=bitcask"}.
+                    let object: serde_json::Value = serde_json::from_str(&json).unwrap();
+                    assert_eq!(object.as_object().unwrap().len(), lines - 1, "{line}: {json}");
+                    continue;
+                }
                 assert_eq!(json.split('\n').count(), lines, "{line}");
                 assert!(json.lines().all(|line| line.starts_with("{\"line\":\"")), "{line}: {json}");
             }
@@ -243,5 +251,36 @@ fn find_tells_the_value_in_json_too() {
             (&"x".repeat(64).into(), &100.into())
         );
         assert_eq!(found[2]["value"], "green");
+    });
+}
+
+// The wrong engine passed: "sound". Damage is no reason to refuse, also where it hides the owner.
+#[test]
+fn the_wrong_engine_is_refused_by_those_who_look_too() {
+    User::each(|user| {
+        let file = filled(user);
+        let other = if user.engine == "lsm" { "bitcask" } else { "lsm" };
+        for verb in ["verify", "find tea", "repair saved"] {
+            user.line(&format!("-p db -e {other} {verb}")).fails(3, "belongs to the");
+            user.line(&format!("-p db {verb} -o no_such=1")).fails(2, "no_such");
+        }
+        assert_eq!(user.names(), ["db"]);
+        damage(user, &file);
+        assert_eq!(user.line("-p db verify").code, Some(4));
+        user.write("db/ENGINE", "nonsense");
+        for verb in ["verify", "find tea"] {
+            assert_eq!(user.line(&format!("-p db -e {other} {verb}")).code, Some(4), "{verb}");
+        }
+    });
+}
+
+// "kvs repair DEST saves what is whole", said the repair that could not.
+#[test]
+fn a_repair_that_can_not_be_does_not_advise_itself() {
+    User::each(|user| {
+        user.write("db/ENGINE", "nonsense");
+        let answer = user.line("-p db repair saved");
+        assert_ne!(answer.code, Some(0));
+        assert!(!answer.stderr.contains("kvs repair DEST"), "{answer:?}");
     });
 }

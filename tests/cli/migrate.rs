@@ -65,8 +65,10 @@ fn it_goes_only_where_nothing_is() {
         user.line(&format!("-p old migrate --to {to} .")).fails(2, "not empty");
         user.line("-p old migrate --to memory new").fails(2, "keeps nothing");
         user.line("-p old migrate --to tape new").fails(2, "no such engine");
-        user.line(&format!("-p old --read-only migrate --to {to} new")).fails(3, "reading only");
         assert_eq!(user.names(), ["old"]);
+        // It was refused, though the help says that the store is only read.
+        user.line(&format!("-p old --read-only migrate --to {to} copy")).prints("");
+        assert_eq!(user.line("-p copy scan").stdout, user.line("-p old scan").stdout);
         user.line("-p new set k v").prints("");
         user.line(&format!("-p old migrate --to {to} new")).fails(2, "not empty");
         user.line("-p new scan").prints("k\tv\n");
@@ -116,5 +118,18 @@ fn an_interrupt_leaves_an_empty_directory() {
         }
         assert!(user.line("-p new scan").stdout == held);
         assert!(user.line("-p old scan").stdout == held);
+    });
+}
+
+// To memory no store can be moved, which was advised; from memory, which holds nothing, an empty store was made.
+#[test]
+fn nothing_is_moved_to_memory_or_from_it() {
+    User::each(|user| {
+        user.line("-p old set k v").prints("");
+        let answer = user.line("-e memory -p old get k");
+        answer.fails(3, "not to memory");
+        assert!(!answer.stderr.contains("migrate"), "{answer:?}");
+        user.line("-e memory migrate --to bitcask new").fails(2, "holds nothing");
+        assert_eq!(user.names(), ["old"]);
     });
 }

@@ -317,3 +317,31 @@ fn an_export_writes_through_links_and_into_pipes() {
         assert_eq!(user.sh(&script).output().unwrap().stdout, b"a\t1\n");
     });
 }
+
+// A list was taken for an object: its first was the key, its second the value.
+#[test]
+fn a_list_is_no_object() {
+    User::each(|user| {
+        for line in ["[\"a\",\"ARR\",null,null]", "5", "\"a\"", "null"] {
+            let answer = user.feed(["import", "--format", "jsonl"], line.as_bytes());
+            answer.fails(2, "line 1: no object: write {\"key\"");
+            assert!(!answer.stderr.contains("Row"), "{answer:?}");
+        }
+        let answer = user.feed(["import", "--format", "jsonl"], b"{\"key\":5,\"value\":\"v\"}");
+        answer.fails(2, "line 1: ");
+        assert!(user.names().is_empty());
+    });
+}
+
+// Blank lines, or a first line that is wrong, were enough to make a store.
+#[test]
+fn an_import_that_writes_nothing_makes_no_store() {
+    User::each(|user| {
+        for flag in ["", " --sorted"] {
+            let import = format!("import{flag}");
+            user.feed(import.split(' '), b"\n\n").prints("");
+            user.feed(import.split(' '), b"yy").fails(2, "line 1: no tab");
+            assert!(user.names().is_empty(), "{import}");
+        }
+    });
+}

@@ -1,15 +1,16 @@
 //! Tables: the figures side by side, and the latencies of each call.
 
-use crate::bench::compare::{Comparison, Row, Spread};
+use crate::bench::compare::{Comparison, Row, Spread, distinct};
 use crate::bench::page::figures::colour;
 use crate::bench::page::series::Side;
 use crate::bench::page::units::{Unit, shortened};
 use maud::{Markup, PreEscaped, html};
-use std::cmp::Reverse;
 
 /// The figures, row by row.
 pub(super) fn figures(comparison: &Comparison) -> Markup {
     let names = &comparison.configurations;
+    // What of them a verdict has room for; cut, two may be equal.
+    let cut = distinct(names.iter().map(|name| shortened(name, LONG)).collect());
     let first = names.first().map_or("", |name| name);
     html! {
         div class="scroll" { table id="figures" class="figures" {
@@ -26,13 +27,13 @@ pub(super) fn figures(comparison: &Comparison) -> Markup {
             } }
             tbody { @for (at, row) in comparison.rows.iter().enumerate() {
                 @let before = at.checked_sub(1).map(|at| &comparison.rows[at].workload);
-                (figure(row, names, before != Some(&row.workload)))
+                (figure(row, &cut, before != Some(&row.workload)))
             } }
         } }
     }
 }
 
-/// A row; whether it is the first of its workload.
+/// A row; what a verdict calls the configurations; whether it is the first of its workload.
 fn figure(row: &Row, names: &[String], begins: bool) -> Markup {
     let unit = Unit::of(row.figure);
     html! {
@@ -43,7 +44,7 @@ fn figure(row: &Row, names: &[String], begins: bool) -> Markup {
             @for ratio in &row.ratios {
                 (spread(*ratio, Unit::Times, if ratio.is_some_and(|ratio| ratio.is_telling()) { "number tells" } else { "number" }))
             }
-            td class="verdict" { (verdict(row.verdict.as_deref().unwrap_or(""), names)) }
+            td class="verdict" { (row.words(names).unwrap_or_default()) }
         }
     }
 }
@@ -61,13 +62,6 @@ fn named(at: usize, name: &str) -> Markup {
 fn brief(at: usize, name: &str) -> Markup {
     let engine = name.split(':').next().filter(|_| name.chars().count() > 16).unwrap_or(name);
     html! { span class="first" { span class={ "chip " (colour(at)) } {} (shortened(engine, 16)) } }
-}
-
-/// A verdict in which long names are cut.
-fn verdict(text: &str, names: &[String]) -> String {
-    let mut long: Vec<&String> = names.iter().filter(|name| name.chars().count() > LONG).collect();
-    long.sort_by_key(|name| Reverse(name.len()));
-    long.iter().fold(text.to_string(), |text, name| text.replace(name.as_str(), &shortened(name, LONG)))
 }
 
 /// Letters of a name that a verdict has room for.

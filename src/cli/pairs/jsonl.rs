@@ -44,6 +44,10 @@ impl PairReader for JsonlReader {
                 break;
             }
         }
+        // To the parser a list is as good as an object: its first is the key, its second the value.
+        if !self.line.trim_ascii_start().starts_with(b"{") {
+            return Err(self.lines.wrong("no object: write {\"key\":...,\"value\":...}"));
+        }
         let row: Row<'_> = serde_json::from_slice(&self.line).map_err(|e| self.lines.wrong(reason(&e)))?;
         half("key", row.key, row.key_b64, key).map_err(|reason| self.lines.wrong(reason))?;
         half("value", row.value, row.value_b64, value).map_err(|reason| self.lines.wrong(reason))?;
