@@ -769,6 +769,16 @@ fn a_repair_that_is_killed_leaves_no_store(engine: &Engine) {
     assert!(report.violations.is_empty() && report.distinct > 10, "{report}");
 }
 
+/// It was passed over in silence, whatever was in it.
+#[test]
+fn a_hint_of_the_active_segment_is_noted() {
+    let (disk, _) = store();
+    let active = segments(&disk.image(), ".seg").pop().unwrap();
+    let hint = active.replace(".seg", ".hint");
+    let report = check(&damaged(&disk.image(), |image| image.put(&hint, vec![1; 9])));
+    assert!(report.is_sound() && report.notes.iter().any(|note| note.contains("still grows")), "{report}");
+}
+
 /// The files of a store that do not change any more, the oldest first.
 fn outputs(engine: &Engine, image: &Image) -> Vec<String> {
     let newest = engine.newest_log(image);
