@@ -20,6 +20,7 @@
 //! [`recover`](crate::engine::bitcask::recover::recover)); of an LSM tree a table's entries are compared
 //! with the logs, and with the tables that a get asks before it, in one pass over them.
 
+mod access;
 mod batch;
 mod bytes;
 mod edits;

@@ -15,10 +15,16 @@ use kvs::engine::batch::WriteBatch;
 use kvs::engine::bitcask::Bitcask;
 use kvs::engine::bitcask::hint::{FIXED, HintBuilder};
 use kvs::engine::bitcask::options::BitcaskOptions;
+use kvs::engine::bitcask::segment::SegmentMeta;
+use kvs::engine::identity::Identity;
+use kvs::engine::kind::EngineKind;
+use kvs::engine::lsm::version::edit::LiveFile;
+use kvs::engine::manifest::{self, Edit, Manifest};
 use kvs::engine::options::{Access, OpenOptions, WriteOptions};
 use kvs::engine::range::KeyRange;
 use kvs::engine::{KvsEngine, KvsRead};
 use kvs::error::Error;
+use kvs::inspect::find::find;
 use kvs::inspect::repair::{self, repair};
 use kvs::inspect::verify::report::Report;
 use kvs::inspect::verify::verify;
@@ -236,6 +242,7 @@ fn two_segments_that_changed_places_are_found_and_nothing_is_lost() {
     let (report, found) = mend(&disk);
     assert_eq!(found, model, "{report}");
     assert!(report.notes.iter().any(|note| note.contains("by its header it is 000002.seg")), "{report}");
+    assert!(report.is_lossless(), "{report}");
 }
 
 #[test]
@@ -473,6 +480,13 @@ fn a_removal_that_only_a_hint_knows_is_respected() {
     // Also if all of the segment is gone.
     let (report, found) = mend(&damaged(&image, |image| _ = image.remove(&newer)));
     assert!(!found.contains_key(&b"gone"[..]) && !report.keys.is_empty(), "{report}");
+    // Also if another segment was copied over it: that was no loss at all, and nobody asked the hint.
+    let (report, found) = mend(&damaged(&image, |image| {
+        let other = segments(image, ".seg").into_iter().find(|name| *name != newer).unwrap();
+        let other = image.get(&other).unwrap().to_vec();
+        image.put(&newer, other);
+    }));
+    assert!(!found.contains_key(&b"gone"[..]) && !report.keys.is_empty(), "{report}");
     // Without the hint nobody knows, and the report says so.
     let (report, found) = mend(&damaged(&image, |image| {
         harm(image);
@@ -493,6 +507,13 @@ on_each_engine!([
     a_log_of_which_nothing_is_left_is_lost,
     what_nothing_says_was_durable_is_no_loss,
     a_repair_that_is_killed_leaves_no_store,
+    a_file_that_was_overwritten_by_another_is_lost,
+    a_file_under_another_name_is_found,
+    what_an_old_manifest_does_not_name_is_read,
+    the_newest_log_proves_that_its_edit_is_missing,
+    a_leftover_is_looked_through_before_it_is_removed,
+    an_identity_of_another_store_is_overruled,
+    where_nothing_says_the_id_there_is_damage_all_the_same,
 ]);
 
 fn open_any(engine: &Engine, disk: &SimDisk, path: &str, access: Access) -> Arc<dyn KvsEngine> {
@@ -603,11 +624,18 @@ fn a_file_that_may_not_be_read_is_no_damage() {
     for name in ["ENGINE", "MANIFEST", "000001.seg"] {
         let disk = FaultDisk::new(Arc::new(SimDisk::from_image(&disk.image(), Record::Off)));
         disk.rule(At::first(Call::Open, name), Fault::Fail(Errno::Denied), Lasting::Sticky);
-        let error = verify(Arc::new(disk), Path::new("/db")).unwrap_err();
-        assert!(
-            matches!(&error, Error::Io { op: "open", .. }) && error.to_string().contains(name),
-            "{error}"
-        );
+        let disk: Arc<dyn Vfs> = Arc::new(disk);
+        let db = Path::new("/db");
+        // Repair made a store of what was left, and told of losses; find said that the store was damaged.
+        let errors = [
+            verify(disk.clone(), db).unwrap_err(),
+            repair(disk.clone(), db, Path::new("/new")).unwrap_err(),
+            find(disk.clone(), db, b"key000").unwrap_err(),
+        ];
+        for error in errors {
+            let is_denied = matches!(&error, Error::Io { op: "open", .. });
+            assert!(is_denied && error.to_string().contains(name), "{error}");
+        }
     }
 }
 
@@ -739,6 +767,221 @@ fn a_repair_that_is_killed_leaves_no_store(engine: &Engine) {
         }
     });
     assert!(report.violations.is_empty() && report.distinct > 10, "{report}");
+}
+
+/// It was passed over in silence, whatever was in it.
+#[test]
+fn a_hint_of_the_active_segment_is_noted() {
+    let (disk, _) = store();
+    let active = segments(&disk.image(), ".seg").pop().unwrap();
+    let hint = active.replace(".seg", ".hint");
+    let report = check(&damaged(&disk.image(), |image| image.put(&hint, vec![1; 9])));
+    assert!(report.is_sound() && report.notes.iter().any(|note| note.contains("still grows")), "{report}");
+}
+
+/// The files of a store that do not change any more, the oldest first.
+fn outputs(engine: &Engine, image: &Image) -> Vec<String> {
+    let newest = engine.newest_log(image);
+    let mut names = segments(image, &format!(".{}", engine.output_ending().trim_start_matches('.')));
+    names.retain(|name| Path::new(name) != newest);
+    assert!(names.len() > 1, "{names:?}");
+    names
+}
+
+/// A file with the number of another was read as that other, and nobody asked for what it should have been: "nothing
+/// was lost", and the keys were gone.
+fn a_file_that_was_overwritten_by_another_is_lost(engine: &Engine) {
+    let (disk, model) = any_store(engine);
+    let image = disk.image();
+    let names = outputs(engine, &image);
+    let (one, other) = (&names[0], &names[1]);
+    let disk = damaged(&image, |image| image.put(one, image.get(other).unwrap().to_vec()));
+    assert!(!check(&disk).is_sound());
+    let report = try_mend(&disk).unwrap();
+    let is_it = |lost: &repair::report::Lost| lost.path == *one && lost.reason.contains("its file holds");
+    assert!(report.lost.iter().any(is_it), "{report}");
+    assert!(report.lost.iter().all(|lost| lost.path == *one), "the other is whole: {report}");
+    // Where they changed places, or moved on in a ring, nothing is lost; their lengths are asked of what they are.
+    for count in 2..=names.len() {
+        let disk = damaged(&image, |image| {
+            let contents: Vec<_> = names[..count].iter().map(|name| image.remove(name).to_vec()).collect();
+            for (i, content) in contents.into_iter().enumerate() {
+                image.put(&names[(i + 1) % count], content);
+            }
+        });
+        let report = try_mend(&disk).unwrap();
+        assert!(report.is_lossless() && report.saved.keys == model.len() as u64, "{report}");
+    }
+}
+
+/// A file that was live, under a name that no edit has, was missing, and was not read.
+fn a_file_under_another_name_is_found(engine: &Engine) {
+    let (disk, model) = any_store(engine);
+    let image = disk.image();
+    for name in outputs(engine, &image) {
+        let disk = damaged(&image, |image| {
+            let content = image.remove(&name).to_vec();
+            image.put(name.replace("/0000", "/0009"), content);
+        });
+        assert!(!check(&disk).is_sound());
+        let report = try_mend(&disk).unwrap();
+        assert!(report.is_lossless() && report.saved.keys == model.len() as u64, "{report}");
+    }
+}
+
+/// An old manifest beside newer files: the log that it names is gone, its records stand in a file that it does not
+/// name, and repair read such files only for what an output of a merge or a table had lost.
+fn what_an_old_manifest_does_not_name_is_read(engine: &Engine) {
+    let disk = empty_disk();
+    let store = open_any(engine, &disk, "/db", Access::Create);
+    for round in 0..2 {
+        (0..4).for_each(|i| store.set(&key(i), &[round; 9]).unwrap());
+    }
+    store.sync().unwrap();
+    drop(store);
+    let old = disk.image().get("/db/MANIFEST").unwrap().to_vec();
+    let store = open_any(engine, &disk, "/db", Access::Write);
+    store.compact().unwrap();
+    drop(store);
+    let disk = damaged(&disk.image(), |image| image.put("/db/MANIFEST", old));
+    assert!(!check(&disk).is_sound());
+    let report = try_mend(&disk).unwrap();
+    assert_eq!(report.saved.keys, 4, "{report}");
+    assert!(
+        !report.is_lossless() && report.to_string().contains("that the manifest does not name"),
+        "{report}"
+    );
+}
+
+/// A manifest whose next number is far above all that is live, as a merge leaves it that took its number behind a
+/// rotation and was applied before it.
+fn with_higher_number(engine: &Engine, image: &Image) -> Vec<u8> {
+    fn raise<F: serde::Serialize + serde::de::DeserializeOwned + Clone>(dir: &Dir) {
+        let read = manifest::read::<F>(dir, 42).unwrap();
+        let file = read.files.live.values().last().unwrap().clone();
+        let mut manifest = Manifest::resume(dir, read).unwrap();
+        manifest.apply(Edit { add: vec![(50, file)], ..Edit::default() }).unwrap();
+        manifest.apply(Edit { remove: vec![50], ..Edit::default() }).unwrap();
+    }
+    let disk = SimDisk::from_image(image, Record::Off);
+    let dir = Dir::new(Arc::new(disk.clone()), Path::new("/db"));
+    match engine.kind {
+        EngineKind::Lsm => raise::<LiveFile>(&dir),
+        _ => raise::<SegmentMeta>(&dir),
+    }
+    disk.image().get("/db/MANIFEST").unwrap().to_vec()
+}
+
+/// A killed store whose manifest lacks the edit of its newest log, and that log, which holds two acknowledged writes.
+/// `is_raised` says whether the manifest's next number is above the log's.
+fn without_last_edit(engine: &Engine, is_raised: bool) -> (Image, String) {
+    let disk = empty_disk();
+    let store = open_any(engine, &disk, "/db", Access::Create);
+    store.set(b"a", b"1").unwrap();
+    store.sync().unwrap();
+    let before = disk.image();
+    // It rotates.
+    store.checkpoint(Path::new("/copy")).unwrap();
+    store.set(b"b", b"2").unwrap();
+    store.sync().unwrap();
+    store.set(b"c", b"3").unwrap();
+    store.sync().unwrap();
+    let mut image = disk.image();
+    drop(store);
+    let log = engine.newest_log(&image).to_str().unwrap().to_string();
+    assert!(before.get(&log).is_none(), "{log}");
+    for (path, content) in before.files.iter().filter(|(path, _)| path.starts_with("/db")) {
+        image.put(path, content.to_vec());
+    }
+    if is_raised {
+        image.put("/db/MANIFEST", with_higher_number(engine, &before));
+    }
+    (image, log)
+}
+
+fn expect_missing_edit(engine: &Engine, image: &Image, log: &str) {
+    for access in [Access::Read, Access::Write] {
+        let disk = SimDisk::from_image(image, Record::Off);
+        let open = OpenOptions { disk: Arc::new(disk.clone()), access, ..OpenOptions::default() };
+        let error = engine.open(Path::new("/db"), open).err().unwrap();
+        assert!(error.to_string().contains("an edit is missing"), "{error}");
+        assert!(disk.image().get(log).is_some(), "the log is still there");
+    }
+    let disk = SimDisk::from_image(image, Record::Off);
+    let report = check(&disk);
+    assert!(report.damage.iter().any(|damage| damage.reason.contains("an edit is missing")), "{report}");
+    let report = try_mend(&disk).unwrap();
+    assert!(report.notes.iter().any(|note| note.contains("lacks its last edits")), "{report}");
+    assert!(open_any(engine, &disk, "/new", Access::Read).get(b"c").unwrap().is_some(), "{report}");
+}
+
+/// A rotation takes a number, a merge takes the next one and is applied first, and then the rotation's edit, which was
+/// durable, is cut off as torn: its log's number was below all that are free, so it was left over, and the next opening
+/// removed it with every write in it. Numbers are not applied in the order in which they are taken; those of logs are.
+fn the_newest_log_proves_that_its_edit_is_missing(engine: &Engine) {
+    for is_raised in [false, true] {
+        let (image, log) = without_last_edit(engine, is_raised);
+        expect_missing_edit(engine, &image, &log);
+    }
+}
+
+/// Of a log that no edit names the first record was looked at, and the header: where these were damaged, or could not
+/// be read, the log was removed.
+fn a_leftover_is_looked_through_before_it_is_removed(engine: &Engine) {
+    let (image, log) = without_last_edit(engine, false);
+    for damage in [HEADER_LEN as usize + 6, 17] {
+        let mut image = image.clone();
+        image.edit(&log)[damage] ^= 1;
+        expect_missing_edit(engine, &image, &log);
+    }
+    let disk = SimDisk::from_image(&image, Record::Off);
+    let faulty = FaultDisk::new(Arc::new(disk.clone()));
+    let name = log.rsplit('/').next().unwrap();
+    faulty.rule(At::first(Call::Read, name), Fault::Fail(Errno::Io), Lasting::Sticky);
+    let open = OpenOptions { disk: Arc::new(faulty), access: Access::Write, ..OpenOptions::default() };
+    let error = engine.open(Path::new("/db"), open).err().unwrap();
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+    assert!(disk.image().get(&log).is_some());
+    // What a crash leaves of one that was just begun is removed, and nothing is said.
+    let header = image.get(&log).unwrap()[..HEADER_LEN as usize].to_vec();
+    for left in [vec![], header[..9].to_vec(), vec![0; 32], header, vec![0; 4096]] {
+        let disk = damaged(&image, |image| image.put(&log, left.clone()));
+        assert!(check(&disk).is_sound(), "{left:?}");
+        drop(open_any(engine, &disk, "/db", Access::Write));
+        assert!(disk.image().get(&log).is_none_or(|found| *found != *left), "{left:?}");
+    }
+}
+
+/// With the identity file of another store nothing had a right checksum, and nothing was saved; verify called every
+/// file damaged but that one.
+fn an_identity_of_another_store_is_overruled(engine: &Engine) {
+    let (disk, model) = any_store(engine);
+    for kind in [EngineKind::Bitcask, EngineKind::Lsm] {
+        let foreign = Identity::new(kind.name(), Some(43)).encode();
+        let disk = damaged(&disk.image(), |image| image.put("/db/ENGINE", foreign));
+        let report = check(&disk);
+        let places: Vec<_> = report.damage.iter().map(|damage| &damage.path[..]).collect();
+        assert_eq!(places, ["/db/ENGINE"], "{report}");
+        let report = try_mend(&disk).unwrap();
+        assert!(report.is_lossless() && report.saved.keys == model.len() as u64, "{report}");
+        assert_eq!(report.engine, engine.kind.name());
+        assert!(report.notes.iter().any(|note| note.contains("of another store")), "{report}");
+    }
+}
+
+/// It was called no store, which one that holds data must not be.
+fn where_nothing_says_the_id_there_is_damage_all_the_same(engine: &Engine) {
+    let (disk, _) = any_store(engine);
+    let disk = damaged(&disk.image(), |image| {
+        let names = segments(image, "");
+        names
+            .into_iter()
+            .filter(|name| name.starts_with("/db/"))
+            .for_each(|name| image.edit(&name).fill(0x55));
+    });
+    let report = check(&disk);
+    assert!(report.damage.iter().any(|damage| damage.path == "/db/ENGINE"), "{report}");
+    assert!(report.notes.iter().any(|note| note.contains("without the store's id")), "{report}");
 }
 
 /// A hint that a crash has cut four bytes behind the end of an entry was told from one with a damaged table of parts

@@ -13,8 +13,8 @@
 //! replacements.
 //!
 //! Recovery reads all edits. The last one may be torn: then it was never installed. That a *durable*
-//! edit was cut off is noticed by what it named: a file whose number is not below `next_number`, and
-//! which holds records, was made by an edit that is gone ([`Files::next_number`]).
+//! edit was cut off is noticed by what it named: a log that no edit names, which is younger than the newest that
+//! one does, and which holds records, was made live by an edit that is gone ([`Files::lacks_edit_of`]).
 //!
 //! Idea and name are LevelDB's; there, a `CURRENT` file points to the newest of several manifests. One
 //! file and an atomic rename do the same with one thing less to go wrong.
@@ -22,7 +22,7 @@
 use crate::engine::filename::MANIFEST;
 use crate::error::{Error, Result};
 use crate::record::frame::{CLOSE, HEADER_LEN, Header, Part};
-use crate::record::reader::{End, LogReader, checksum};
+use crate::record::reader::{End, LogReader, checksum, holds_record};
 use crate::record::writer::LogWriter;
 use crate::vfs::Cause;
 use crate::vfs::dir::Dir;
@@ -106,6 +106,18 @@ impl<F: Clone> Files<F> {
         }
         self.next_number = self.next_number.max(edit.next_number);
         Ok(())
+    }
+
+    /// Whether a log that is not live proves that an edit is missing: writers append to a log only when its edit is
+    /// durable. `newest` is the number of the newest live one. Older logs were live once, and nobody needs them;
+    /// numbers of logs are taken in their order. Not so their edits: another file's may be applied in between, so
+    /// that [`Files::next_number`] proves nothing, except where no log is live.
+    pub fn lacks_edit_of(&self, dir: &Dir, name: &str, log: Header, newest: Option<u64>) -> Result<bool> {
+        match newest {
+            Some(newest) if log.number <= newest => Ok(false),
+            None if log.number < self.next_number => Ok(false),
+            _ => holds_record(&dir.open(name, Cause::Recovery)?, log),
+        }
     }
 
     /// The one edit that says all of it.

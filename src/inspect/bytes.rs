@@ -28,6 +28,8 @@ pub(super) struct Bytes {
     /// Where `buf` stands in the file.
     start: u64,
     window: usize,
+    /// Where blocks of `buf` begin that could not be read, and where they end.
+    bad: Vec<(u64, u64)>,
     unreadable: Vec<(u64, String)>,
 }
 
@@ -46,12 +48,14 @@ impl Bytes {
     /// one has held.
     pub(super) fn set_window(&mut self, window: usize) -> usize {
         (self.buf, self.start) = (Vec::new(), 0);
+        self.bad.clear();
         std::mem::replace(&mut self.window, window)
     }
 
     fn of(file: File, window: usize) -> Bytes {
         let len = file.len();
-        Bytes { file, len, buf: Vec::new(), start: 0, window, unreadable: Vec::new() }
+        let (buf, bad, unreadable) = (Vec::new(), Vec::new(), Vec::new());
+        Bytes { file, len, buf, start: 0, window, bad, unreadable }
     }
 
     /// Bytes in the file, when it was opened.
@@ -70,9 +74,20 @@ impl Bytes {
         self.buf.get(from..from + want).unwrap_or_default()
     }
 
+    /// The `want` bytes at `offset`, if the file has as many and all of them can be read.
+    pub(super) fn get_whole(&mut self, offset: u64, want: usize) -> Option<&[u8]> {
+        let end = offset.checked_add(want as u64)?;
+        if self.get(offset, want).len() < want || self.bad.iter().any(|&(from, to)| from < end && offset < to)
+        {
+            return None;
+        }
+        Some(self.get(offset, want))
+    }
+
     fn fill(&mut self, offset: u64, want: usize) {
         let len = (want.max(self.window) as u64).min(self.len.saturating_sub(offset));
         self.buf.clear();
+        self.bad.clear();
         self.buf.resize(len as usize, 0);
         self.start = offset;
         if self.file.read_exact_at(&mut self.buf, offset).is_err() {
@@ -89,6 +104,7 @@ impl Bytes {
             let block = &mut self.buf[done..done + len];
             if let Err(error) = self.file.read_exact_at(block, at) {
                 block.fill(0);
+                self.bad.push((at, at + len as u64));
                 if self.unreadable.len() < NAMED && !self.unreadable.iter().any(|(known, _)| *known == at) {
                     self.unreadable.push((at, error.to_string()));
                 }

@@ -10,6 +10,7 @@ mod tree;
 use crate::engine::identity::Identity;
 use crate::engine::kind::EngineKind;
 use crate::error::{Error, Result};
+use crate::inspect::access::may_read;
 use crate::inspect::find::report::Found;
 use crate::inspect::header;
 use crate::inspect::look::Look;
@@ -22,12 +23,14 @@ use std::sync::Arc;
 /// can not be read is in the notes.
 ///
 /// # Errors
-/// [`Error::NoStore`] where there is none; whatever keeps the directory from being listed.
+/// [`Error::NoStore`] where there is none; whatever keeps the directory from being listed; [`Error::Io`] if one of
+/// its files may not be read.
 pub fn find(disk: Arc<dyn Vfs>, path: &Path, key: &[u8]) -> Result<Found> {
     let look = Look::open(Dir::new(disk, path))?;
     if look.names().is_empty() {
         return Err(Error::NoStore { path: path.to_path_buf() });
     }
+    may_read(&look.dir, &look.entries)?;
     if let Err(error @ (Error::UnknownFormat { .. } | Error::Unfinished { .. })) = Identity::load(&look.dir) {
         return Err(error);
     }

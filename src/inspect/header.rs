@@ -3,11 +3,13 @@
 use crate::codec::Reader;
 use crate::engine::filename::{self, FileName};
 use crate::engine::kind::EngineKind;
+use crate::engine::lsm::table::format::Salt;
 use crate::engine::lsm::version::edit::LiveFile;
 use crate::engine::manifest;
 use crate::error::Result;
 use crate::inspect::bytes::Bytes;
 use crate::inspect::scan::{Likely, Piece, Scan};
+use crate::inspect::table::TableFile;
 use crate::inspect::text::{Text, quoted};
 use crate::record::frame::{HEADER_LEN, Header, MAGIC};
 use crate::vfs::DirEntry;
@@ -32,6 +34,31 @@ pub(super) fn prove(bytes: &Bytes, candidates: &[Header], likely: Likely, upto: 
 /// The store id that most log headers in the directory agree on: what is left to ask when the identity
 /// file can not say it.
 pub(super) fn vote(dir: &Dir, entries: &[DirEntry]) -> Option<u64> {
+    votes(dir, entries).into_iter().max_by_key(|(_, votes)| *votes).map(|(store_id, _)| store_id)
+}
+
+/// The store id that all log headers in the directory have, if it is not the one that the identity file says and
+/// no table has that one either: then the identity file is another store's.
+pub(super) fn other_owner(dir: &Dir, entries: &[DirEntry], said: u64) -> Option<u64> {
+    let votes = votes(dir, entries);
+    let (&owner, _) = votes.first_key_value().filter(|_| votes.len() == 1)?;
+    let has_table = || {
+        entries.iter().any(|entry| match filename::parse(&entry.name) {
+            Some(FileName::Table(number)) => Bytes::open(dir, &entry.name)
+                .is_ok_and(|bytes| TableFile::is_salted_with(&bytes, Salt::new(said, number))),
+            _ => false,
+        })
+    };
+    (owner != said && !has_table()).then_some(owner)
+}
+
+/// What is said of an identity file that is another store's.
+pub(super) fn is_of_another(said: u64, owner: u64) -> String {
+    format!("the identity file is that of another store, {said:016x}: all headers of logs say {owner:016x}")
+}
+
+/// How many log headers in the directory have which store id.
+fn votes(dir: &Dir, entries: &[DirEntry]) -> BTreeMap<u64, usize> {
     let mut votes: BTreeMap<u64, usize> = BTreeMap::new();
     for entry in entries {
         let is_log = matches!(
@@ -44,7 +71,7 @@ pub(super) fn vote(dir: &Dir, entries: &[DirEntry]) -> Option<u64> {
             *votes.entry(header.store_id).or_default() += 1;
         }
     }
-    votes.into_iter().max_by_key(|(_, votes)| *votes).map(|(store_id, _)| store_id)
+    votes
 }
 
 /// The engine that most files in the directory are of; if there are none, the one whose edits the

@@ -5,7 +5,9 @@
 //!    carries the store's id.
 //! 2. Which segments: those that the manifest names, if all of it can be read and nothing proves that it
 //!    lacks an edit. Else every segment that is there, for what is live is not known then. What the manifest does
-//!    not name is read only where the output of a merge is damaged: it may hold what that has lost.
+//!    not name is read only where the output of a merge is damaged, or a live segment is missing, cut or overwritten:
+//!    it may hold what that has lost. A file in the place of another is read as what its header says, and whether
+//!    the other one was read anywhere is asked in the end.
 //! 3. Each is read to its end, on behind damage, by trying every offset. A record that was written as a
 //!    part of a batch counts only with all of its batch.
 //! 4. Of each key the record with the highest sequence number wins, removals included, wherever it
@@ -36,6 +38,7 @@ use crate::engine::kind::EngineKind;
 use crate::engine::migrate::unfinished::{build, check};
 use crate::engine::options::{OpenOptions, WriteOptions};
 use crate::error::{Error, Result};
+use crate::inspect::access::may_read;
 use crate::inspect::header;
 use crate::inspect::repair::report::Report;
 use crate::inspect::repair::salvage::Salvage;
@@ -56,8 +59,8 @@ const BATCH_BYTES: usize = 1 << 20;
 ///
 /// # Errors
 /// [`Error::Corruption`] if there is damage and nothing that can be saved; [`Error::NoStore`] if there is
-/// no store; [`Error::Locked`] while somebody writes to it; [`Error::InvalidArgument`] for a `dest` that
-/// is not empty, or inside of `source`.
+/// no store; [`Error::Locked`] while somebody writes to it; [`Error::Io`] if one of its files may not be read;
+/// [`Error::InvalidArgument`] for a `dest` that is not empty, or inside of `source`.
 pub fn repair(disk: Arc<dyn Vfs>, source: &Path, dest: &Path) -> Result<Report> {
     let dir = Dir::new(disk.clone(), source);
     if dir.list()?.is_none() {
@@ -65,13 +68,16 @@ pub fn repair(disk: Arc<dyn Vfs>, source: &Path, dest: &Path) -> Result<Report> 
     }
     let _lock = dir.lock(LockMode::Shared)?;
     let entries = dir.list()?.unwrap_or_default();
+    may_read(&dir, &entries)?;
     let engine = match Identity::load(&dir) {
-        Ok(Some(identity)) => identity.engine.parse()?,
+        Ok(Some(identity)) if header::other_owner(&dir, &entries, identity.store_id).is_none() => {
+            identity.engine.parse()?
+        }
         Err(error @ (Error::UnknownFormat { .. } | Error::Unfinished { .. })) => return Err(error),
         Ok(None) if entries.iter().all(|entry| filename::parse(&entry.name).is_none()) => {
             return Err(Error::NoStore { path: source.to_path_buf() });
         }
-        Ok(None) | Err(_) => header::likely_engine(&dir, &entries),
+        Ok(_) | Err(_) => header::likely_engine(&dir, &entries),
     };
     check_dest(&disk, source, dest)?;
     match engine {
@@ -84,22 +90,22 @@ fn repair_bitcask(disk: Arc<dyn Vfs>, dir: Dir, dest: &Path) -> Result<Report> {
     let source = dir.path().to_path_buf();
     let source = &*source;
     let mut sources = Sources::find(&dir)?;
-    let mut salvage = Salvage::new(dir);
-    let mut is_output_lost = false;
-    for segment in &sources.live {
-        let lost = salvage.lost.len();
-        salvage.read(segment);
-        is_output_lost |= segment.is_output && salvage.lost.len() > lost;
-    }
-    if is_output_lost && !sources.leftovers.is_empty() {
-        // What a merge has replaced may still hold what its output has lost, and nothing else that is lost.
-        let segments = count(sources.leftovers.len() as u64, "segment");
+    let mut salvage = Salvage::new(dir, &sources.live);
+    sources.live.iter().for_each(|segment| salvage.read(segment));
+    let (strays, leftovers): (Vec<_>, Vec<_>) =
+        sources.leftovers.iter().partition(|segment| salvage.is_stray(segment));
+    strays.into_iter().for_each(|segment| salvage.read(segment));
+    if salvage.wants_more() && !leftovers.is_empty() {
+        // What a merge has replaced may still hold what its output has lost; and where a file is gone that was live,
+        // the manifest itself may be an old one.
+        let segments = count(leftovers.len() as u64, "segment");
         sources.notes.push(format!(
             "{segments} that the manifest does not name were read as well, because of the losses: keys that \
              were removed before a merge may be there again"
         ));
-        sources.leftovers.iter().for_each(|segment| salvage.read(segment));
+        leftovers.into_iter().for_each(|segment| salvage.read(segment));
     }
+    salvage.miss();
     if salvage.saved.records == 0 && !(salvage.lost.is_empty() && sources.is_known) {
         return Err(Error::corruption(source, 0, nothing(&salvage)));
     }

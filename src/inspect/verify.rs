@@ -28,12 +28,12 @@ use crate::engine::identity::Identity;
 use crate::engine::kind::EngineKind;
 use crate::engine::lsm::comparator::Order;
 use crate::error::{Error, Result};
+use crate::inspect::access::may_read;
 use crate::inspect::bytes::Bytes;
 use crate::inspect::header;
 use crate::inspect::verify::report::{Check, Damage, Report};
 use crate::vfs::dir::Dir;
-use crate::vfs::{Cause, DirEntry, LockMode, Vfs};
-use std::io;
+use crate::vfs::{DirEntry, LockMode, Vfs};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -62,28 +62,12 @@ pub fn verify_ordered(disk: Arc<dyn Vfs>, path: &Path, own: &Order) -> Result<Re
     let report = Report { path: path.display().to_string(), ..Report::default() };
     let own = own.clone();
     let mut verifier = Verifier { dir, entries, store_id: 0, own, logs_are_whole: false, report };
-    let engine = verifier.identity()?;
-    verifier.report.engine = engine.name().into();
-    match engine {
-        EngineKind::Lsm => verifier.tree(),
-        EngineKind::Bitcask | EngineKind::Memory => verifier.store(),
+    match verifier.identity()? {
+        Some(EngineKind::Lsm) => verifier.tree(),
+        Some(EngineKind::Bitcask | EngineKind::Memory) => verifier.store(),
+        None => verifier.note("without the store's id no checksum can be checked".into()),
     }
     Ok(verifier.report)
-}
-
-/// A file that this user may not read is no damage, and nothing can be said of it.
-fn may_read(dir: &Dir, entries: &[DirEntry]) -> Result<()> {
-    for entry in entries.iter().filter(|entry| filename::parse(&entry.name).is_some()) {
-        match dir.open(&entry.name, Cause::Inspect) {
-            Err(error) if is_denied(&error) => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn is_denied(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
 }
 
 /// A verification in progress.
@@ -99,17 +83,20 @@ struct Verifier {
 }
 
 impl Verifier {
-    /// Whose store it is.
-    fn identity(&mut self) -> Result<EngineKind> {
-        let path = self.dir.path().to_path_buf();
-        let nothing = || Error::NoStore { path };
+    /// Whose store it is: which engine is to check it, if anything says the id that salts its checksums.
+    fn identity(&mut self) -> Result<Option<EngineKind>> {
+        let nothing = || Error::NoStore { path: self.dir.path().to_path_buf() };
         let has_files = self.entries.iter().any(|entry| filename::parse(&entry.name).is_some());
         let reason = match Identity::load(&self.dir) {
-            Ok(Some(identity)) => {
-                self.store_id = identity.store_id;
-                self.check("identity", ENGINE, 1, 0);
-                return identity.engine.parse();
-            }
+            Ok(Some(identity)) => match header::other_owner(&self.dir, &self.entries, identity.store_id) {
+                Some(owner) => header::is_of_another(identity.store_id, owner),
+                None => {
+                    self.store_id = identity.store_id;
+                    self.check("identity", ENGINE, 1, 0);
+                    self.report.engine = identity.engine.clone();
+                    return Ok(Some(identity.engine.parse()?));
+                }
+            },
             // Without an identity file it is a store that lost it, or one that never was.
             Ok(None) if !has_files || may_create(&self.dir).is_ok() => return Err(nothing()),
             Ok(None) => "the identity file is missing".to_string(),
@@ -118,8 +105,11 @@ impl Verifier {
             Err(error) => error.to_string(),
         };
         self.damage(ENGINE, 0, reason);
-        self.store_id = header::vote(&self.dir, &self.entries).ok_or_else(nothing)?;
-        Ok(header::likely_engine(&self.dir, &self.entries))
+        let engine = header::likely_engine(&self.dir, &self.entries);
+        self.report.engine = engine.name().into();
+        let Some(store_id) = header::vote(&self.dir, &self.entries) else { return Ok(None) };
+        self.store_id = store_id;
+        Ok(Some(engine))
     }
 
     fn store(&mut self) {
@@ -185,9 +175,7 @@ impl Verifier {
         for name in names {
             match filename::parse(&name) {
                 Some(FileName::Segment(number) | FileName::Hint(number)) if is_live(number) => {}
-                Some(FileName::Segment(_) | FileName::Hint(_) | FileName::Temporary) => {
-                    self.note(format!("{name}: left over; the next opening for writing removes it"));
-                }
+                Some(FileName::Segment(_) | FileName::Hint(_) | FileName::Temporary) => self.left_over(&name),
                 Some(FileName::Wal(_) | FileName::Table(_)) => {
                     self.note(format!("{name}: a file of another engine"));
                 }
@@ -216,6 +204,10 @@ impl Verifier {
     fn damage(&mut self, name: &str, offset: u64, reason: String) {
         let path = self.dir.join(name).display().to_string();
         self.report.damage.push(Damage { path, offset, reason });
+    }
+
+    fn left_over(&mut self, name: &str) {
+        self.note(format!("{name}: left over; the next opening for writing removes it"));
     }
 
     fn note(&mut self, note: String) {

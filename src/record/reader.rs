@@ -2,7 +2,7 @@
 
 use crate::codec;
 use crate::error::{Error, Result};
-use crate::record::frame::{self, Bad, HEADER_LEN, Header, MAX_OVERHEAD, Part, Record};
+use crate::record::frame::{self, Bad, HEADER_LEN, Header, MAX_OVERHEAD, Part, Record, Shape};
 use crate::record::sums::{Source, Sums};
 use crate::record::window::Window;
 use crate::vfs::dir::File;
@@ -55,15 +55,19 @@ impl<'f> LogReader<'f> {
             Some(_) => return Err(file.corruption(0, "the header is that of another file")),
             None => return Err(file.corruption(0, "the header is cut or damaged")),
         }
-        Ok(LogReader {
+        Ok(LogReader::over(window, expected))
+    }
+
+    fn over(window: Window<'f>, header: Header) -> LogReader<'f> {
+        LogReader {
             window,
-            salt: expected.salt(),
+            salt: header.salt(),
             position: HEADER_LEN,
             verified: HEADER_LEN,
             ended: None,
             closed: false,
             synced: 0,
-        })
+        }
     }
 
     /// The next record and its offset; `None` at the end of the last whole group. `Close` records are
@@ -189,14 +193,23 @@ impl<'f> LogReader<'f> {
     /// Looks behind the bad offset `x` for a valid record that says that more than `x` bytes were
     /// durable. Tries every offset: lengths at and behind `x` can not be trusted.
     fn find_witness(&mut self, x: u64) -> Result<Option<u64>> {
-        let (len, mut sums, mut at) = (self.window.len(), None, x + 1);
+        // A record can not say more than what stood before it: nearly all offsets fail here.
+        self.find_record(x + 1, |bytes, offset, limit| {
+            frame::claim(bytes, limit).is_some_and(|claim| claim > x && claim <= offset)
+        })
+    }
+
+    /// Looks from `at` on for a valid record, at every offset of which its owner says that it may be one, by what
+    /// stands there, the offset, and how many bytes the record can have.
+    fn find_record(
+        &mut self,
+        mut at: u64,
+        is_likely: impl Fn(&[u8], u64, u64) -> bool,
+    ) -> Result<Option<u64>> {
+        let (len, mut sums) = (self.window.len(), None);
         while at < len {
             let bytes = self.window.ahead(at)?;
-            // A record can not say more than what stood before it: nearly all offsets fail here.
-            let is_candidate = |&i: &usize| {
-                let offset = at + i as u64;
-                frame::claim(&bytes[i..], len - offset).is_some_and(|claim| claim > x && claim <= offset)
-            };
+            let is_candidate = |&i: &usize| is_likely(&bytes[i..], at + i as u64, len - at - i as u64);
             // Where the file goes on, what stands before a payload may be cut at the end of the window.
             let is_last = at + bytes.len() as u64 == len;
             let whole = if is_last { bytes.len() } else { bytes.len() - MAX_OVERHEAD + 1 };
@@ -229,6 +242,23 @@ impl<'f> LogReader<'f> {
         };
         Ok(sums.checksum(frame::seed(self.salt, at), at + 4, at + long as u64)? == sum)
     }
+}
+
+/// Whether a whole record of the log that `header` describes stands anywhere in a file, behind damage too: then
+/// somebody wrote to it. What a clean close leaves does not count.
+///
+/// A crash may have left the header torn, or nothing of it: that says neither. With another log's header it is that
+/// log, and is not read.
+pub fn holds_record(file: &File, header: Header) -> Result<bool> {
+    let mut window = Window::new(file, file.len());
+    let found = Header::decode(window.bytes(0, HEADER_LEN as usize)?);
+    if found.is_some_and(|found| found != header) {
+        return Ok(false);
+    }
+    let is_likely = |bytes: &[u8], _, limit| {
+        Shape::read(bytes, limit).is_ok_and(|shape| shape.kind != frame::CLOSE && shape.len > shape.payload)
+    };
+    Ok(LogReader::over(window, header).find_record(HEADER_LEN, is_likely)?.is_some())
 }
 
 /// CRC-32C of the first `len` bytes of a file.

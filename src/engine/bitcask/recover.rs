@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::record::frame::Header;
 use crate::record::reader::{End, LogReader};
 use crate::vfs::Cause;
-use crate::vfs::dir::File;
+use crate::vfs::dir::{Dir, File};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -127,7 +127,7 @@ fn check_files(shelf: &Shelf, files: &Files<SegmentMeta>) -> Result<Vec<String>>
     for entry in &present {
         match filename::parse(&entry.name) {
             Some(FileName::Segment(number)) if !files.live.contains_key(&number) => {
-                check_leftover(shelf, number, files.next_number)?;
+                check_leftover(shelf, files, number)?;
                 leftovers.push(entry.name.clone());
             }
             Some(FileName::Hint(number)) if !files.live.contains_key(&number) => {
@@ -140,23 +140,25 @@ fn check_files(shelf: &Shelf, files: &Files<SegmentMeta>) -> Result<Vec<String>>
     Ok(leftovers)
 }
 
-/// A segment that no edit names may be removed, unless it proves that an edit is missing: writers
-/// append to a segment only after its edit is durable, and its number is below `next_number` then.
-fn check_leftover(shelf: &Shelf, number: u64, next_number: u64) -> Result<()> {
-    if number < next_number {
-        return Ok(());
-    }
-    let file = shelf.dir.open(&filename::segment(number), Cause::Recovery)?;
-    let header = Header { store_id: shelf.store_id, number, kind: Origin::Log.log_kind() };
-    let Ok(mut reader) = LogReader::open(&file, file.len(), header) else { return Ok(()) };
-    match reader.next_record()? {
-        None => Ok(()),
-        Some(_) => Err(Error::corruption(
+/// A segment that no edit names may be removed, unless it proves that an edit is missing.
+fn check_leftover(shelf: &Shelf, files: &Files<SegmentMeta>, number: u64) -> Result<()> {
+    match lacks_edit_of(&shelf.dir, shelf.store_id, files, number)? {
+        false => Ok(()),
+        true => Err(Error::corruption(
             &shelf.dir.join(MANIFEST),
             0,
             format!("an edit is missing: segment {number} holds records, but nothing names it"),
         )),
     }
+}
+
+/// Whether a segment that no edit names proves that an edit is missing. What a merge wrote proves nothing, nor does
+/// a segment that was just begun.
+pub fn lacks_edit_of(dir: &Dir, store_id: u64, files: &Files<SegmentMeta>, number: u64) -> Result<bool> {
+    let is_active = |meta: &SegmentMeta| matches!(meta.state, SegmentState::Active { .. });
+    let active = files.live.iter().filter(|(_, meta)| is_active(meta)).map(|(number, _)| *number).max();
+    let header = Header { store_id, number, kind: Origin::Log.log_kind() };
+    files.lacks_edit_of(dir, &filename::segment(number), header, active)
 }
 
 /// Removes what is left over from a crash. What can not be removed now is harmless, and tried again

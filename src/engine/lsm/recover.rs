@@ -76,7 +76,7 @@ pub fn recover(
     let listing = Listing::read(dir, &manifest.files)?;
     let meta = listing.meta.clone();
     let order = &order_of(dir, &meta.comparator, asked)?;
-    let leftovers = listing.check_files(store_id)?;
+    let leftovers = listing.check_files(store_id, &manifest.files)?;
     let mut last_seqno = meta.last_seqno;
     for (_, table) in &listing.tables {
         last_seqno = last_seqno.max(table.last_seqno);
@@ -123,7 +123,6 @@ fn order_of(dir: &Dir, kept: &str, asked: Option<&Order>) -> Result<Order> {
 /// What the manifest lists, by sort.
 struct Listing<'a> {
     dir: &'a Dir,
-    next_number: u64,
     meta: StoreMeta,
     tables: Vec<(u64, TableMeta)>,
     /// From the oldest to the newest.
@@ -146,7 +145,7 @@ impl<'a> Listing<'a> {
             }
         }
         let meta = meta.ok_or_else(|| damaged("nothing about the store itself".into()))?;
-        Ok(Listing { dir, next_number: files.next_number, meta, tables, wals })
+        Ok(Listing { dir, meta, tables, wals })
     }
 
     fn damaged(&self, reason: impl Into<String>) -> Error {
@@ -154,7 +153,7 @@ impl<'a> Listing<'a> {
     }
 
     /// Whether every live file is there; and which files are left over.
-    fn check_files(&self, store_id: u64) -> Result<Vec<String>> {
+    fn check_files(&self, store_id: u64, files: &Files<LiveFile>) -> Result<Vec<String>> {
         let present = self.dir.entries()?;
         let lens: BTreeMap<&str, u64> = present.iter().map(|entry| (&entry.name[..], entry.len)).collect();
         for (number, table) in &self.tables {
@@ -174,7 +173,7 @@ impl<'a> Listing<'a> {
                     leftovers.push(entry.name.clone());
                 }
                 Some(FileName::Wal(number)) if !is_live(&self.wals, number) => {
-                    self.check_leftover(store_id, number)?;
+                    self.check_leftover(store_id, files, number)?;
                     leftovers.push(entry.name.clone());
                 }
                 Some(FileName::Temporary) => leftovers.push(entry.name.clone()),
@@ -195,24 +194,23 @@ impl<'a> Listing<'a> {
         }
     }
 
-    /// A log that no edit names may be removed, unless it proves that an edit is missing: writers append
-    /// to a log only after its edit is durable, and its number is below `next_number` then.
-    fn check_leftover(&self, store_id: u64, number: u64) -> Result<()> {
-        if number < self.next_number {
-            return Ok(());
-        }
-        let file = self.dir.open(&filename::wal(number), Cause::Recovery)?;
-        let Ok(mut reader) = LogReader::open(&file, file.len(), wal::header(store_id, number)) else {
-            return Ok(());
-        };
-        match reader.next_record()? {
-            None => Ok(()),
-            Some(_) => {
+    /// A log that no edit names may be removed, unless it proves that an edit is missing.
+    fn check_leftover(&self, store_id: u64, files: &Files<LiveFile>, number: u64) -> Result<()> {
+        match lacks_edit_of(self.dir, store_id, files, number)? {
+            false => Ok(()),
+            true => {
                 Err(self
                     .damaged(format!("an edit is missing: log {number} holds records, but nothing names it")))
             }
         }
     }
+}
+
+/// Whether a log that no edit names proves that an edit is missing.
+pub fn lacks_edit_of(dir: &Dir, store_id: u64, files: &Files<LiveFile>, number: u64) -> Result<bool> {
+    let is_log = |file: &LiveFile| matches!(file, LiveFile::Wal(_));
+    let newest = files.live.iter().filter(|(_, file)| is_log(file)).map(|(number, _)| *number).max();
+    files.lacks_edit_of(dir, &filename::wal(number), wal::header(store_id, number), newest)
 }
 
 /// Whether a number is among those of files, which ascend.

@@ -21,7 +21,8 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// As [`check`]; [`Error::Locked`] while somebody else fills the directory; what `fill` fails with, and then all
-/// that it made is cleared.
+/// that it made is cleared; [`Error::Io`] if the store's name can not be made durable: then all of the store is there,
+/// and a crash may leave it without its name, which is to be cleared.
 pub fn build<T>(disk: &Arc<dyn Vfs>, path: &Path, fill: impl FnOnce(Arc<dyn Vfs>) -> Result<T>) -> Result<T> {
     let dir = Dir::new(disk.clone(), path);
     check(disk, path)?;

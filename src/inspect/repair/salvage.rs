@@ -12,7 +12,7 @@ use crate::inspect::scan::{Frame, Gap, Groups, Member, Piece, Scan};
 use crate::inspect::text::count;
 use crate::record::frame::{self, HEADER_LEN, Header};
 use crate::vfs::dir::Dir;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Where a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,14 @@ pub(super) struct Salvage {
     pub(super) dir: Dir,
     pub(super) newest: HashMap<Box<[u8]>, Found>,
     pub(super) holes: Vec<Hole>,
+    /// The segments that the manifest names, by number.
+    live: BTreeMap<u64, Source>,
+    /// Of these, those that were not found in their places: how many bytes, and why.
+    absent: BTreeMap<u64, (u64, String)>,
+    /// The numbers under which files were read: what their headers say.
+    read: BTreeSet<u64>,
+    /// Whether something is lost that files may hold which the manifest does not name.
+    wants_more: bool,
     /// The segments that were read: the file, and how its checksums are salted.
     segments: Vec<(String, Header)>,
     /// The segment that is being read: its number, and the newest sequence number that was taken from it.
@@ -79,12 +87,18 @@ struct Group {
 }
 
 impl Salvage {
-    pub(super) fn new(dir: Dir) -> Salvage {
+    /// Nothing yet, of a store with these segments.
+    pub(super) fn new(dir: Dir, live: &[Source]) -> Salvage {
         let saved = Saved::default();
+        let known = live.iter().filter(|source| source.durable.is_some());
         Salvage {
             dir,
             newest: HashMap::new(),
             holes: Vec::new(),
+            live: known.map(|source| (source.number, *source)).collect(),
+            absent: BTreeMap::new(),
+            read: BTreeSet::new(),
+            wants_more: false,
             segments: Vec::new(),
             number: 0,
             after: 0,
@@ -100,22 +114,70 @@ impl Salvage {
     /// Takes from a segment what is whole.
     pub(super) fn read(&mut self, source: &Source) {
         let name = filename::segment(source.number);
-        (self.number, self.after) = (source.number, source.first_seqno);
+        self.stand_in(source);
         if source.is_missing {
-            return self.lose(&name, 0, source.durable.unwrap_or(0), "the file is missing".into());
+            return self.lose_all(source, 0, "the file is missing".into());
         }
         let mut bytes = match Bytes::open(&self.dir, &name) {
             Ok(bytes) => bytes,
-            Err(error) => return self.lose(&name, 0, source.durable.unwrap_or(0), error.to_string()),
+            Err(error) => return self.lose_all(source, 0, error.to_string()),
         };
         let len = bytes.len();
         let Some(header) = self.header(source, &name, &mut bytes) else { return };
-        self.number = header.number;
+        // What is known of a segment is known of the one that this is.
+        let nothing = Source { number: header.number, store_id: header.store_id, ..Source::default() };
+        let source = match header.number == source.number {
+            true => *source,
+            false => self.live.get(&header.number).copied().unwrap_or(nothing),
+        };
+        self.stand_in(&source);
+        self.read.insert(header.number);
         self.saved.files += 1;
         self.segments.push((name.clone(), header));
-        self.walk(&name, source, Scan::new(bytes, header, entry::is_likely, u64::MAX));
+        let lost = self.lost.len();
+        self.walk(&name, &source, Scan::new(bytes, header, entry::is_likely, u64::MAX));
         if let Some(durable) = source.durable.filter(|&durable| durable > len) {
             self.lose(&name, len, durable - len, "the file is cut".into());
+            self.wants_more = true;
+        }
+        self.wants_more |= source.is_output && self.lost.len() > lost;
+    }
+
+    /// What is lost from here on is this segment's.
+    fn stand_in(&mut self, source: &Source) {
+        (self.number, self.after) = (source.number, source.first_seqno.saturating_sub(1));
+    }
+
+    /// All of a segment can not be found where it should be. Whether it is lost shows when all files were read, if
+    /// it is one that was live.
+    fn lose_all(&mut self, source: &Source, len: u64, reason: String) {
+        match source.durable {
+            Some(durable) => _ = self.absent.insert(source.number, (len.max(durable), reason)),
+            None => self.lose(&filename::segment(source.number), 0, len, reason),
+        }
+    }
+
+    /// Whether a file that the manifest does not name is, by its header, a live one that was not found.
+    pub(super) fn is_stray(&self, source: &Source) -> bool {
+        let bytes = Bytes::open(&self.dir, &filename::segment(source.number));
+        bytes.ok().and_then(|mut bytes| header::read(&mut bytes)).is_some_and(|found| {
+            let is_absent = self.absent.contains_key(&found.number) && !self.read.contains(&found.number);
+            found.store_id == source.store_id && is_absent
+        })
+    }
+
+    /// Whether something is lost that files may hold which the manifest does not name.
+    pub(super) fn wants_more(&self) -> bool {
+        self.wants_more || self.absent.keys().any(|number| !self.read.contains(number))
+    }
+
+    /// When all files were read: what was live and was found nowhere is lost.
+    pub(super) fn miss(&mut self) {
+        for (number, (bytes, reason)) in std::mem::take(&mut self.absent) {
+            if let Some(source) = self.live.get(&number).copied().filter(|_| !self.read.contains(&number)) {
+                self.stand_in(&source);
+                self.lose(&filename::segment(number), 0, bytes, reason);
+            }
         }
     }
 
@@ -126,16 +188,19 @@ impl Salvage {
         match header::read(bytes) {
             Some(found) if found.store_id != store_id => {
                 let reason = format!("it belongs to another store, {:016x}", found.store_id);
-                self.lose(name, 0, bytes.len(), reason);
+                self.lose_all(source, bytes.len(), reason);
                 None
             }
             Some(found) if !kinds.contains(&found.kind) => {
-                self.lose(name, 0, bytes.len(), "by its header it is no segment".into());
+                self.lose_all(source, bytes.len(), "by its header it is no segment".into());
                 None
             }
             Some(found) => {
                 if found.number != number {
                     let other = filename::segment(found.number);
+                    if source.durable.is_some() {
+                        self.lose_all(source, 0, format!("its file holds {other}"));
+                    }
                     self.notes.push(format!("{name}: by its header it is {other}, and was read as that"));
                 }
                 Some(found)
@@ -152,9 +217,8 @@ impl Salvage {
                         self.notes.push(format!("{name}: its header is damaged; there is nothing behind it"));
                     }
                     None => {
-                        let len = bytes.len().max(source.durable.unwrap_or(0));
                         let reason = "no header, and no record with a right checksum";
-                        self.lose(name, 0, len, reason.into());
+                        self.lose_all(source, bytes.len(), reason.into());
                     }
                 }
                 proven

@@ -1,21 +1,18 @@
 //! Which files of a damaged store may hold what is to be saved.
 
+use crate::engine::bitcask::recover::lacks_edit_of;
 use crate::engine::bitcask::segment::{Origin, Sealed, SegmentMeta, SegmentState};
 use crate::engine::filename::{self, FileName};
 use crate::engine::identity::Identity;
 use crate::engine::manifest::{self, Files};
 use crate::error::{Error, Result};
-use crate::inspect::bytes::Bytes;
-use crate::inspect::entry;
 use crate::inspect::header;
-use crate::inspect::scan::{Piece, Scan};
-use crate::record::frame::Header;
 use crate::vfs::DirEntry;
 use crate::vfs::dir::Dir;
 use std::collections::BTreeSet;
 
 /// A segment that may hold something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Source {
     /// The number in its name.
     pub(super) number: u64,
@@ -79,7 +76,10 @@ impl Sources {
     /// The store's id: from the identity file, or else from the headers.
     fn store_id(&mut self, dir: &Dir, entries: &[DirEntry]) -> Result<u64> {
         let why = match Identity::load(dir) {
-            Ok(Some(identity)) => return Ok(identity.store_id),
+            Ok(Some(Identity { store_id, .. })) => {
+                let Some(owner) = header::other_owner(dir, entries, store_id) else { return Ok(store_id) };
+                header::is_of_another(store_id, owner)
+            }
             Ok(None) => "the identity file is missing".to_string(),
             Err(error @ (Error::UnknownFormat { .. } | Error::Unfinished { .. })) => return Err(error),
             Err(error) => error.to_string(),
@@ -101,10 +101,10 @@ impl Sources {
     fn manifest(&mut self, dir: &Dir, store_id: u64, found: &BTreeSet<u64>) -> Option<Files<SegmentMeta>> {
         let why = match manifest::read::<SegmentMeta>(dir, store_id) {
             Ok(read) => {
-                let mut late = found.range(read.files.next_number..);
-                match late.any(|number| holds_writes(dir, store_id, *number)) {
-                    true => "the manifest lacks its last edits".to_string(),
-                    false => return Some(read.files),
+                let unnamed = found.iter().filter(|number| !read.files.live.contains_key(number));
+                match lacking(unnamed.map(|number| lacks_edit_of(dir, store_id, &read.files, *number))) {
+                    Some(why) => why,
+                    None => return Some(read.files),
                 }
             }
             Err(error) => error.to_string(),
@@ -124,14 +124,14 @@ fn number(entry: &DirEntry) -> Option<u64> {
     }
 }
 
-/// Whether writers appended to a segment: they do so only when its edit is durable, so one that no edit names
-/// proves that an edit is missing. What a merge wrote proves nothing, nor does a segment that was just begun.
-fn holds_writes(dir: &Dir, store_id: u64, number: u64) -> bool {
-    let header = Header { store_id, number, kind: Origin::Log.log_kind() };
-    let Ok(bytes) = Bytes::open(dir, &filename::segment(number)) else { return false };
-    let mut scan = Scan::new(bytes, header, entry::is_likely, u64::MAX);
-    std::iter::from_fn(|| scan.next_piece())
-        .any(|piece| matches!(piece, Piece::Record(frame) if !frame.is_close()))
+/// Why a manifest can not be believed, by what each of the files says that it does not name. What can not be read
+/// says nothing: it may be what an edit that is missing had named.
+pub(super) fn lacking(unnamed: impl Iterator<Item = Result<bool>>) -> Option<String> {
+    unnamed.into_iter().find_map(|is_lacking| match is_lacking {
+        Ok(false) => None,
+        Ok(true) => Some("the manifest lacks its last edits".to_string()),
+        Err(error) => Some(format!("{error}, and the manifest may lack its last edits")),
+    })
 }
 
 fn sealed(meta: &SegmentMeta) -> Option<Sealed> {

@@ -5,6 +5,7 @@ use crate::engine::identity::Identity;
 use crate::engine::kind::EngineKind;
 use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::key::{self, Kind};
+use crate::engine::lsm::recover::lacks_edit_of;
 use crate::engine::lsm::table::format::Salt;
 use crate::engine::lsm::version::edit::{LiveFile, WalMeta};
 use crate::engine::lsm::wal;
@@ -17,11 +18,12 @@ use crate::inspect::batch::is_likely;
 use crate::inspect::bytes::Bytes;
 use crate::inspect::header;
 use crate::inspect::repair::report::{Lost, Report, Saved, torn};
+use crate::inspect::repair::sources::lacking;
 use crate::inspect::sweep::{Input, Loss, Sort, Sweep, Tail};
 use crate::inspect::table::TableFile;
 use crate::inspect::text::{count, quoted};
 use crate::inspect::tree::Listing;
-use crate::record::frame::Header;
+use crate::record::frame::{HEADER_LEN, Header};
 use crate::vfs::dir::Dir;
 use crate::vfs::{DirEntry, Vfs};
 use crate::worker::Schedule;
@@ -51,8 +53,9 @@ pub(super) fn repair(disk: Arc<dyn Vfs>, dir: Dir, dest: &Path) -> Result<Report
     // anything to save.
     let mut survivors = Survivors::read(&source, live.clone())?;
     let mut inputs = live;
-    // They hold what a flush or a compaction has put into tables, and nothing else that is lost.
-    if (survivors.is_table_lost() || source.is_table_lost()) && !leftovers.is_empty() {
+    // They hold what a flush or a compaction has put into tables; and where a file is gone that was live, the manifest
+    // itself may be an old one.
+    if (survivors.is_file_lost() || !source.lost.is_empty()) && !leftovers.is_empty() {
         let files = count(leftovers.len() as u64, "file");
         source.notes.push(format!(
             "{files} that the manifest does not name were read as well, because of the losses: keys that were \
@@ -101,7 +104,12 @@ impl Source {
     /// The store's id: from the identity file, or else from the headers of the logs.
     fn identify(&mut self) -> Result<u64> {
         let why = match Identity::load(&self.dir) {
-            Ok(Some(identity)) => return Ok(identity.store_id),
+            Ok(Some(Identity { store_id, .. })) => {
+                match header::other_owner(&self.dir, &self.entries, store_id) {
+                    Some(owner) => header::is_of_another(store_id, owner),
+                    None => return Ok(store_id),
+                }
+            }
             Ok(None) => "the identity file is missing".to_string(),
             Err(error) => error.to_string(),
         };
@@ -124,14 +132,10 @@ impl Source {
         let why = match manifest::read::<LiveFile>(&self.dir, self.store_id) {
             Err(error) => error.to_string(),
             Ok(read) => {
-                let is_late = |number: &u64| *number >= read.files.next_number;
-                // A log that was begun after the last edit, and holds something, proves that one is missing.
-                let late = self.numbers(|name| matches!(name, FileName::Wal(_))).into_iter().filter(is_late);
-                let late: Vec<_> = late.collect();
-                match Listing::of(&read.files) {
-                    _ if late.iter().any(|number| self.holds_writes(*number)) => {
-                        "the manifest lacks its last edits".to_string()
-                    }
+                let mut logs = self.numbers(|name| matches!(name, FileName::Wal(_)));
+                logs.retain(|number| !read.files.live.contains_key(number));
+                let lacks = |number| lacks_edit_of(&self.dir, self.store_id, &read.files, number);
+                match lacking(logs.into_iter().map(lacks)).map_or_else(|| Listing::of(&read.files), Err) {
                     Ok(listing) => return Some(listing),
                     Err(reason) => reason,
                 }
@@ -142,10 +146,6 @@ impl Source {
              were removed before it may be there again"
         ));
         None
-    }
-
-    fn holds_writes(&self, number: u64) -> bool {
-        Sweep::new(&self.dir, &Order::Bytewise, vec![self.log(number)]).advance().is_some()
     }
 
     fn order(&mut self) -> Result<Order> {
@@ -185,60 +185,56 @@ impl Source {
         let lens: BTreeMap<String, u64> =
             self.entries.iter().map(|entry| (entry.name.clone(), entry.len)).collect();
         let Some(listing) = self.listing.clone() else {
-            let logs: Vec<_> = logs.into_iter().map(|number| self.log_input(number)).collect();
-            let all = tables.iter().map(|number| self.table_input(*number, &tables));
+            let logs: Vec<_> = logs.into_iter().map(|number| self.log_input(number).0).collect();
+            let all = tables.iter().map(|number| self.table_input(*number, &tables).0);
             return (logs.into_iter().chain(all.collect::<Vec<_>>()).collect(), Vec::new());
         };
-        let mut headless = BTreeSet::new();
-        for (&number, meta) in &listing.wals {
-            let (name, wanted) = (filename::wal(number), meta.durable());
-            if self.is_headless(number) {
-                headless.insert(number);
-                let len = lens.get(&name).map_or(wanted, |&len| wanted.max(len));
-                self.lose(&name, 0, len, "no header, and no record with a right checksum".into());
-            } else {
-                self.check_len(&name, &lens, wanted, "");
-            }
-        }
-        for (number, meta) in &listing.tables {
-            let [smallest, largest] =
-                [&meta.smallest, &meta.largest].map(|internal| quoted(key::user_key(internal), 40));
-            let held = format!("; it held keys from {smallest} to {largest}");
-            self.check_len(&filename::table(*number), &lens, meta.len, &held);
-        }
-        let (mut live, mut leftovers) = (Vec::new(), Vec::new());
-        for number in logs.into_iter().filter(|number| !headless.contains(number)) {
-            let input = self.log_input(number);
-            let is_live = listing.wals.contains_key(&number);
-            if is_live { live.push(input) } else { leftovers.push(input) }
+        let is_headless = |number: &u64| listing.wals.contains_key(number) && self.is_headless(*number);
+        let headless: BTreeSet<u64> = logs.iter().copied().filter(is_headless).collect();
+        let mut files: Vec<(Input, String)> = Vec::new();
+        for number in logs.difference(&headless) {
+            files.push(self.log_input(*number));
         }
         for &number in &tables {
-            let mut input = self.table_input(number, &tables);
-            let meta = listing.tables.get(&number);
-            // A table in another one's place has other keys.
-            let is_itself = input.sort == Sort::Table(Salt::new(self.store_id, number));
-            if let Some(meta) = meta.filter(|_| is_itself) {
+            files.push(self.table_input(number, &tables));
+        }
+        let live = live_files(&listing);
+        let in_place: BTreeSet<String> =
+            { files.iter() }.filter(|(input, _)| live.contains_key(&input.name())).map(is).cloned().collect();
+        // What stands under another name, and nowhere else, is live all the same.
+        let is_live = |(input, is): &(Input, String)| {
+            live.contains_key(&input.name()) || live.contains_key(is) && !in_place.contains(is)
+        };
+        let (mut files, leftovers): (Vec<_>, Vec<_>) = files.into_iter().partition(is_live);
+        for (name, (wanted, held)) in &live {
+            let len_of = |(input, _): &(Input, String)| lens.get(&input.name()).map_or(0, |&len| len);
+            match files.iter().filter(|file| is(file) == name).max_by_key(|file| len_of(file)) {
+                Some(file) if len_of(file) < *wanted => {
+                    let (name, len) = (file.0.name(), len_of(file));
+                    self.lose(&name, len, wanted - len, format!("the file is cut{held}"));
+                }
+                Some(_) => {}
+                None => {
+                    let holds = files.iter().find(|(input, _)| input.name() == *name);
+                    let reason = match (holds, lens.get(name)) {
+                        (Some((_, other)), _) => format!("its file holds {other}"),
+                        (None, Some(_)) => "no header, and no record with a right checksum".to_string(),
+                        (None, None) => "the file is missing".to_string(),
+                    };
+                    let len = if holds.is_some() { 0 } else { lens.get(name).map_or(0, |&len| len) };
+                    self.lose(name, 0, len.max(*wanted), format!("{reason}{held}"));
+                }
+            }
+        }
+        for (input, is) in &mut files {
+            if let Some((_, meta)) =
+                listing.tables.iter().find(|(number, _)| filename::table(**number) == *is)
+            {
                 input.first = Some(meta.smallest.clone());
             }
-            if meta.is_some() { live.push(input) } else { leftovers.push(input) }
         }
-        (live, leftovers)
-    }
-
-    fn is_table_lost(&self) -> bool {
-        let names: BTreeSet<_> = self.lost.iter().map(|lost| &lost.path).collect();
-        let tables = self.listing.iter().flat_map(|listing| listing.tables.keys());
-        { tables }
-            .any(|number| names.contains(&self.dir.join(&filename::table(*number)).display().to_string()))
-    }
-
-    fn check_len(&mut self, name: &str, lens: &BTreeMap<String, u64>, wanted: u64, held: &str) {
-        let (found, reason) = match lens.get(name) {
-            None => (0, "the file is missing"),
-            Some(&len) if len < wanted => (len, "the file is cut"),
-            Some(_) => return,
-        };
-        self.lose(name, found, wanted - found, format!("{reason}{held}"));
+        let inputs = |files: Vec<(Input, String)>| files.into_iter().map(|(input, _)| input).collect();
+        (inputs(files), inputs(leftovers))
     }
 
     /// Whether a log is there, and nothing of it: one that an edit names has had a whole header.
@@ -256,8 +252,8 @@ impl Source {
         self.listing.as_ref()?.wals.get(&header.number).map(WalMeta::durable)
     }
 
-    /// A log, by what its header says that it is.
-    fn log_input(&mut self, number: u64) -> Input {
+    /// A log, by what its header says that it is; and the name that this one has.
+    fn log_input(&mut self, number: u64) -> (Input, String) {
         let mut input = self.log(number);
         let found = Bytes::open(&self.dir, &input.name()).ok().and_then(|mut bytes| header::read(&mut bytes));
         let is_log = |found: &Header| found.kind == wal::LOG_KIND && found.store_id == self.store_id;
@@ -265,28 +261,31 @@ impl Source {
             let other = filename::wal(found.number);
             self.notes.push(format!("{}: by its header it is {other}, and was read as that", input.name()));
             input.sort = Sort::Log(found);
+            return (input, other);
         }
-        input
+        let name = input.name();
+        (input, name)
     }
 
-    /// A table, by what its footer says that it is: the number salts its checksums. Its first key is what its
-    /// properties say, so that not all tables are open at once where no manifest knows it.
-    fn table_input(&mut self, number: u64, tables: &BTreeSet<u64>) -> Input {
+    /// A table, by what its footer says that it is: the number salts its checksums; and the name that this one has.
+    /// Its first key is what its properties say, so that not all tables are open at once where no manifest knows it.
+    fn table_input(&mut self, number: u64, tables: &BTreeSet<u64>) -> (Input, String) {
         let salt = |number| Salt::new(self.store_id, number);
         let mut input = Input { number, sort: Sort::Table(salt(number)), first: None };
-        let Ok(bytes) = Bytes::open(&self.dir, &input.name()) else { return input };
+        let mut is = input.name();
+        let Ok(bytes) = Bytes::open(&self.dir, &is) else { return (input, is) };
         let listed = self.listing.iter().flat_map(|listing| listing.tables.keys());
         let candidates = [number].into_iter().chain(listed.chain(tables).copied());
         let proven = { candidates }.find(|n| TableFile::is_salted_with(&bytes, salt(*n)));
         if let Some(other) = proven.filter(|proven| *proven != number) {
             input.sort = Sort::Table(salt(other));
-            let (name, other) = (input.name(), filename::table(other));
-            self.notes.push(format!("{name}: by its footer it is {other}, and was read as that"));
+            is = filename::table(other);
+            self.notes.push(format!("{}: by its footer it is {is}, and was read as that", input.name()));
         }
         if let Sort::Table(salt) = input.sort {
             input.first = TableFile::properties_of(&bytes, salt).map(|properties| properties.smallest);
         }
-        input
+        (input, is)
     }
 
     fn lose(&mut self, name: &str, offset: u64, bytes: u64, reason: String) {
@@ -332,6 +331,24 @@ impl Source {
     }
 }
 
+/// The name that a file should have, of one with that.
+fn is((_, name): &(Input, String)) -> &String {
+    name
+}
+
+/// The names of the files that are live: how much of each was durable, and which keys a table held.
+fn live_files(listing: &Listing) -> BTreeMap<String, (u64, String)> {
+    let logs =
+        listing.wals.iter().map(|(number, meta)| (filename::wal(*number), (meta.durable(), String::new())));
+    let tables = listing.tables.iter().map(|(number, meta)| {
+        let [smallest, largest] =
+            [&meta.smallest, &meta.largest].map(|internal| quoted(key::user_key(internal), 40));
+        let held = format!("; it held keys from {smallest} to {largest}");
+        (filename::table(*number), (meta.len, held))
+    });
+    logs.chain(tables).collect()
+}
+
 /// Of each key that is there the newest value, in the order of the keys.
 struct Survivors {
     sweep: Sweep,
@@ -364,9 +381,10 @@ impl Survivors {
         Ok(survivors)
     }
 
-    fn is_table_lost(&self) -> bool {
+    /// Whether a table has lost something, or a log all.
+    fn is_file_lost(&self) -> bool {
         let sort = |loss: &Loss| self.sweep.inputs[loss.input].sort;
-        self.sweep.lost.iter().any(|loss| matches!(sort(loss), Sort::Table(_)))
+        self.sweep.lost.iter().any(|loss| matches!(sort(loss), Sort::Table(_)) || loss.from < HEADER_LEN)
     }
 
     /// Tells losses from mere notes where logs end: what stands there is lost if the manifest or a record says

@@ -19,10 +19,12 @@ impl Verifier {
     /// Checks the hint of a segment, if it has one. `by_logs` is what the segments say.
     pub(super) fn hint(&mut self, number: u64, meta: &SegmentMeta, by_logs: &Keydir) {
         let name = filename::hint(number);
-        let SegmentState::Sealed(sealed) = &meta.state else { return };
         if !self.has(&name) {
             return;
         }
+        let SegmentState::Sealed(sealed) = &meta.state else {
+            return self.note(format!("{name}: beside a segment that still grows; it is not read"));
+        };
         let Some(mut bytes) = self.open(&name) else { return };
         match Hint::load(&self.dir, self.store_id, number, sealed, false) {
             Ok(hint) => {

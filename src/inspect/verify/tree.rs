@@ -5,9 +5,10 @@ use crate::engine::filename::{self, FileName, MANIFEST};
 use crate::engine::lsm::comparator::{Comparator, Order};
 use crate::engine::lsm::key::{self, Kind, user_key};
 use crate::engine::lsm::options::LEVELS;
-use crate::engine::lsm::recover::{Purpose, recover};
+use crate::engine::lsm::recover::{Purpose, lacks_edit_of, recover};
 use crate::engine::lsm::version::edit::{LiveFile, TableMeta, WalState};
 use crate::engine::lsm::wal;
+use crate::engine::manifest::Files;
 use crate::inspect::edits::internal_key;
 use crate::inspect::sweep::{Input, Sort, Sweep};
 use crate::inspect::tree::Listing;
@@ -59,7 +60,7 @@ impl Verifier {
         if let Some(order) = order.as_ref().filter(|_| self.report.is_sound()) {
             self.sweep(&listing, order);
         }
-        self.tree_leftovers(&listing, files.next_number);
+        self.tree_leftovers(&listing, &files);
         // Opening reads no table, and of what logs hold the order is not looked at.
         let order = order.unwrap_or_else(|| Order::Own(Arc::new(Unknown(name.clone()))));
         if self.report.is_sound()
@@ -189,33 +190,28 @@ impl Verifier {
         self.check("keys", "", keys, 0);
     }
 
-    fn tree_leftovers(&mut self, listing: &Listing, next_number: u64) {
+    fn tree_leftovers(&mut self, listing: &Listing, files: &Files<LiveFile>) {
         let names: Vec<_> = self.entries.iter().map(|entry| entry.name.clone()).collect();
         for name in names {
             match filename::parse(&name) {
                 Some(FileName::Wal(number)) if listing.wals.contains_key(&number) => {}
                 Some(FileName::Table(number)) if listing.tables.contains_key(&number) => {}
-                Some(FileName::Wal(number)) if number >= next_number && self.holds_records(&name, number) => {
-                    let reason =
-                        format!("an edit is missing: log {number} holds records, but nothing names it");
-                    self.damage(MANIFEST, 0, reason);
-                }
-                Some(FileName::Wal(_) | FileName::Table(_) | FileName::Temporary) => {
-                    self.note(format!("{name}: left over; the next opening for writing removes it"));
-                }
+                Some(FileName::Wal(number)) => match lacks_edit_of(&self.dir, self.store_id, files, number) {
+                    Ok(false) => self.left_over(&name),
+                    Ok(true) => {
+                        let reason =
+                            format!("an edit is missing: log {number} holds records, but nothing names it");
+                        self.damage(MANIFEST, 0, reason);
+                    }
+                    Err(error) => self.damage(&name, 0, error.to_string()),
+                },
+                Some(FileName::Table(_) | FileName::Temporary) => self.left_over(&name),
                 Some(FileName::Segment(_) | FileName::Hint(_)) => {
                     self.note(format!("{name}: a file of another engine"));
                 }
                 Some(FileName::Engine | FileName::Manifest) | None => {}
             }
         }
-    }
-
-    fn holds_records(&mut self, name: &str, number: u64) -> bool {
-        let header = wal::header(self.store_id, number);
-        let input = Input { number, sort: Sort::Log(header), first: None };
-        debug_assert_eq!(input.name(), name);
-        Sweep::new(&self.dir, &Order::Bytewise, vec![input]).advance().is_some()
     }
 }
 

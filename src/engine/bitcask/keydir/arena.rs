@@ -6,8 +6,10 @@ use crate::engine::bitcask::keydir::place::Place;
 const CHUNK: usize = 1 << 16;
 
 /// An arena with more chunks than this takes no further batch of new keys. Ids have room for 65,536
-/// chunks, and one batch adds at most 32,768: as many keys of just over half a chunk as fit into 1 GiB.
-const FULL_AT: usize = 32_000;
+/// chunks, and one batch adds at most 32,768: as many keys of just over half a chunk as fit into 1 GiB. It may be the
+/// last one of a commit group, all of which was let in together: what stands before it is just under 64 MiB, and
+/// adds 2,048 more.
+const FULL_AT: usize = 28_000;
 
 /// Bytes of an entry before its key.
 const ENTRY: usize = 14;
