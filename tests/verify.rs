@@ -512,6 +512,7 @@ on_each_engine!([
     what_an_old_manifest_does_not_name_is_read,
     the_newest_log_proves_that_its_edit_is_missing,
     a_leftover_is_looked_through_before_it_is_removed,
+    a_directory_is_no_file_of_a_store,
     an_identity_of_another_store_is_overruled,
     where_nothing_says_the_id_there_is_damage_all_the_same,
 ]);
@@ -950,6 +951,17 @@ fn a_leftover_is_looked_through_before_it_is_removed(engine: &Engine) {
         drop(open_any(engine, &disk, "/db", Access::Write));
         assert!(disk.image().get(&log).is_none_or(|found| *found != *left), "{left:?}");
     }
+}
+
+/// A directory with the name of a log was read as a log that no edit names, and no store could be opened beside it.
+fn a_directory_is_no_file_of_a_store(engine: &Engine) {
+    let (disk, model) = any_store(engine);
+    for name in ["/db/000099.seg", "/db/000099.wal"] {
+        disk.create_dir(Path::new(name)).unwrap();
+    }
+    let report = check(&disk);
+    assert!(report.is_sound() && report.notes.is_empty(), "{report}");
+    assert_eq!(pairs(&*open_any(engine, &disk, "/db", Access::Write)), model);
 }
 
 /// With the identity file of another store nothing had a right checksum, and nothing was saved; verify called every

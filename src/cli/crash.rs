@@ -209,9 +209,27 @@ impl Crash {
     fn explore_all(&self, session: &mut Session, all: &[(Engine, What)]) -> Result<Outcome, Failure> {
         self.save.as_deref().map_or(Ok(()), stream::check_text)?;
         let forget: Option<Forget> = self.forget.as_deref().map(str::parse).transpose().map_err(failure)?;
-        let (mut outcome, mut shortest) = (Outcome::Done, None);
+        let mut shortest = None;
+        let explored = self.explore_each(session, all, forget.as_ref(), &mut shortest);
+        // What was found is out before anything can go wrong with the file; and whatever else went wrong takes
+        // nothing of it along.
+        let told = session.out.flush();
+        self.save(session, shortest.as_deref(), &explored);
+        let outcome = explored?;
+        told.map(|()| outcome)
+    }
+
+    /// Keeps the first script that shows a violation.
+    fn explore_each(
+        &self,
+        session: &mut Session,
+        all: &[(Engine, What)],
+        forget: Option<&Forget>,
+        shortest: &mut Option<String>,
+    ) -> Result<Outcome, Failure> {
+        let mut outcome = Outcome::Done;
         for (engine, what) in all {
-            let mut summary = self.explore(session, engine, what, forget.as_ref())?;
+            let mut summary = self.explore(session, engine, what, forget)?;
             let durability = match what {
                 What::Script(workload) => workload.setting.durability,
                 What::All | What::Named(_) => session.place.durability(),
@@ -222,12 +240,11 @@ impl Crash {
             if summary.violations > 0 {
                 outcome = Outcome::Damaged;
             }
+            if let Some(example) = &summary.first {
+                shortest.get_or_insert_with(|| example.script.clone());
+            }
             self.tell(session, &summary)?;
-            shortest = shortest.or(summary.first.map(|example| example.script));
         }
-        // What was found is out before anything can go wrong with the file.
-        session.out.flush()?;
-        self.save(session, shortest.as_deref());
         Ok(outcome)
     }
 
@@ -315,10 +332,15 @@ impl Crash {
     }
 
     /// A file that can not be written is told, and changes nothing of what was found.
-    fn save(&self, session: &Session, text: Option<&str>) {
+    fn save(&self, session: &Session, text: Option<&str>, explored: &Result<Outcome, Failure>) {
         let Some(path) = &self.save else { return };
         let Some(text) = text else {
-            return session.voice.note(&format!("no violation to show: {} is not written", path.display()));
+            let why = match explored {
+                Ok(Outcome::Damaged) => "no script shows the violation",
+                Ok(_) => "no violation to show",
+                Err(_) => return,
+            };
+            return session.voice.note(&format!("{why}: {} is not written", path.display()));
         };
         match stream::write_text(path, text) {
             Ok(()) => session.voice.note(&format!("the shortest script is in {}", path.display())),

@@ -148,14 +148,26 @@ impl Inspect {
     }
 }
 
-/// The fields of an object, from lines `name=value`; what is a number is one.
+/// The fields of an object, from lines `name=value`; what is a number is one. Other lines, which tell of damage, are
+/// its `notes`.
 fn fields(text: &str) -> serde_json::Map<String, serde_json::Value> {
-    let lines = text.lines().filter_map(|line| line.split_once('='));
     let value = |value: &str| match value.parse::<u64>() {
-        Ok(number) if number.to_string() == value => number.into(),
+        Ok(number) if number.to_string() == value => serde_json::Value::from(number),
         _ => value.into(),
     };
-    lines.map(|(name, text)| (name.to_string(), value(text))).collect()
+    let is_name =
+        |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
+    let (mut fields, mut notes) = (serde_json::Map::new(), Vec::new());
+    for line in text.lines() {
+        match line.split_once('=').filter(|(name, _)| is_name(name)) {
+            Some((name, text)) => _ = fields.insert(name.to_string(), value(text)),
+            None => notes.push(serde_json::Value::from(line)),
+        }
+    }
+    if !notes.is_empty() {
+        fields.insert("notes".to_string(), notes.into());
+    }
+    fields
 }
 
 /// Print every version of a key in every file, dead ones too

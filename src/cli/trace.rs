@@ -87,8 +87,10 @@ impl Trace {
                 // What was done before a failure is recorded. If that is nothing, no file stands in the way of
                 // the command once it is corrected.
                 let calls = sink.lock().finish().map_err(failure);
-                if outcome.is_err() {
-                    sink.lock().remove_unused().map_err(failure)?;
+                if outcome.is_err()
+                    && let Err(error) = sink.lock().remove_unused()
+                {
+                    session.voice.note(&format!("{}: {error}", file.display()));
                 }
                 let outcome = outcome?;
                 session.voice.remark(&format!("{} calls recorded", calls?));

@@ -109,14 +109,21 @@ impl<F: Clone> Files<F> {
     }
 
     /// Whether a log that is not live proves that an edit is missing: writers append to a log only when its edit is
-    /// durable. `newest` is the number of the newest live one. Older logs were live once, and nobody needs them;
+    /// durable. `kinds` are those of its records, `newest` is the number of the newest live one. Older logs were live once, and nobody needs them;
     /// numbers of logs are taken in their order. Not so their edits: another file's may be applied in between, so
     /// that [`Files::next_number`] proves nothing, except where no log is live.
-    pub fn lacks_edit_of(&self, dir: &Dir, name: &str, log: Header, newest: Option<u64>) -> Result<bool> {
+    pub fn lacks_edit_of(
+        &self,
+        dir: &Dir,
+        name: &str,
+        log: Header,
+        kinds: &[u8],
+        newest: Option<u64>,
+    ) -> Result<bool> {
         match newest {
             Some(newest) if log.number <= newest => Ok(false),
             None if log.number < self.next_number => Ok(false),
-            _ => holds_record(&dir.open(name, Cause::Recovery)?, log),
+            _ => holds_record(&dir.open(name, Cause::Recovery)?, log, kinds),
         }
     }
 

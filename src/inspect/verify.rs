@@ -57,7 +57,8 @@ pub fn verify_ordered(disk: Arc<dyn Vfs>, path: &Path, own: &Order) -> Result<Re
         return Err(Error::NoStore { path: path.to_path_buf() });
     }
     let _lock = dir.lock(LockMode::Shared)?;
-    let entries = dir.list()?.unwrap_or_default();
+    let mut entries = dir.list()?.unwrap_or_default();
+    entries.retain(|entry| !entry.is_dir);
     may_read(&dir, &entries)?;
     let report = Report { path: path.display().to_string(), ..Report::default() };
     let own = own.clone();

@@ -244,19 +244,19 @@ impl<'f> LogReader<'f> {
     }
 }
 
-/// Whether a whole record of the log that `header` describes stands anywhere in a file, behind damage too: then
-/// somebody wrote to it. What a clean close leaves does not count.
+/// Whether a whole record of these kinds, of the log that `header` describes, stands anywhere in a file, behind damage
+/// too: then somebody wrote to it. What a clean close leaves is none.
 ///
 /// A crash may have left the header torn, or nothing of it: that says neither. With another log's header it is that
 /// log, and is not read.
-pub fn holds_record(file: &File, header: Header) -> Result<bool> {
+pub fn holds_record(file: &File, header: Header, kinds: &[u8]) -> Result<bool> {
     let mut window = Window::new(file, file.len());
     let found = Header::decode(window.bytes(0, HEADER_LEN as usize)?);
     if found.is_some_and(|found| found != header) {
         return Ok(false);
     }
     let is_likely = |bytes: &[u8], _, limit| {
-        Shape::read(bytes, limit).is_ok_and(|shape| shape.kind != frame::CLOSE && shape.len > shape.payload)
+        Shape::read(bytes, limit).is_ok_and(|shape| kinds.contains(&shape.kind) && shape.len > shape.payload)
     };
     Ok(LogReader::over(window, header).find_record(HEADER_LEN, is_likely)?.is_some())
 }

@@ -156,6 +156,15 @@ fn a_script_that_can_not_be_saved_takes_nothing_along() {
     });
 }
 
+// Bitcask showed a violation, and the script went away with what was wrong on the other engine: it has no such sync.
+#[test]
+fn a_script_is_saved_whatever_comes_after_it() {
+    let user = User { engine: "", dir: tempfile::tempdir().unwrap() };
+    let line = "crash compact --depth 1 --forget sync:merge-output --save shortest.txt";
+    user.line(line).fails(2, "no workload here does that");
+    assert!(!user.read("shortest.txt").is_empty());
+}
+
 // Bitcask was explored for its whole budget, and then a workload of the other engine was called unknown.
 #[test]
 fn a_workload_is_explored_on_the_engines_that_have_it() {

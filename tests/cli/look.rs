@@ -279,8 +279,10 @@ fn the_wrong_engine_is_refused_by_those_who_look_too() {
 fn a_repair_that_can_not_be_does_not_advise_itself() {
     User::each(|user| {
         user.write("db/ENGINE", "nonsense");
+        user.write("db/000001.seg", "nonsense");
         let answer = user.line("-p db repair saved");
-        assert_ne!(answer.code, Some(0));
+        assert_eq!(answer.code, Some(4), "{answer:?}");
+        assert!(answer.stderr.contains("kvs inspect shows a file"), "{answer:?}");
         assert!(!answer.stderr.contains("kvs repair DEST"), "{answer:?}");
     });
 }

@@ -14,7 +14,9 @@ use crate::engine::batch::Op;
 use crate::engine::bitcask::hint::Hint;
 use crate::engine::bitcask::keydir::place::Place;
 use crate::engine::bitcask::keydir::{Keydir, SHARDS};
-use crate::engine::bitcask::segment::{Entry, Origin, Segment, SegmentMeta, SegmentState, Shelf};
+use crate::engine::bitcask::segment::{
+    DELETE, Entry, Origin, SET, Segment, SegmentMeta, SegmentState, Shelf,
+};
 use crate::engine::event::{Event, Listener};
 use crate::engine::filename::{self, FileName, MANIFEST};
 use crate::engine::manifest::{self, Files};
@@ -107,7 +109,8 @@ pub fn recover(shelf: &Arc<Shelf>, hints: bool, purpose: Purpose, segment_bytes:
 /// Whether every live file is there; and which files are left over.
 fn check_files(shelf: &Shelf, files: &Files<SegmentMeta>) -> Result<Vec<String>> {
     let dir = &shelf.dir;
-    let present = dir.entries()?;
+    let mut present = dir.entries()?;
+    present.retain(|entry| !entry.is_dir);
     let lens: BTreeMap<&str, u64> = present.iter().map(|entry| (&entry.name[..], entry.len)).collect();
     for (&number, meta) in &files.live {
         let name = filename::segment(number);
@@ -158,7 +161,7 @@ pub fn lacks_edit_of(dir: &Dir, store_id: u64, files: &Files<SegmentMeta>, numbe
     let is_active = |meta: &SegmentMeta| matches!(meta.state, SegmentState::Active { .. });
     let active = files.live.iter().filter(|(_, meta)| is_active(meta)).map(|(number, _)| *number).max();
     let header = Header { store_id, number, kind: Origin::Log.log_kind() };
-    files.lacks_edit_of(dir, &filename::segment(number), header, active)
+    files.lacks_edit_of(dir, &filename::segment(number), header, &[SET, DELETE], active)
 }
 
 /// Removes what is left over from a crash. What can not be removed now is harmless, and tried again

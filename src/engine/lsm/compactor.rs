@@ -121,7 +121,8 @@ impl Compactor {
         let (order, version) = (self.reads.views.order(), || self.reads.views.load().version.clone());
         loop {
             self.maker.health().check()?;
-            if self.compact_once(aim())? {
+            // Who waits was told before that nothing goes on, until this was tried.
+            if self.compact_once(aim()).inspect_err(|error| self.tell_stopped(error))? {
                 continue;
             }
             if self.jobs.is_left(order, aim(), version) {
@@ -225,17 +226,22 @@ impl Compactor {
 mod tests {
     use crate::engine::event::Listener;
     use crate::engine::lsm::Lsm;
+    use crate::engine::lsm::compaction::jobs::Aim;
+    use crate::engine::lsm::compaction::picker::Part;
     use crate::engine::lsm::compaction::{Compaction, Reason};
     use crate::engine::lsm::options::LsmOptions;
     use crate::engine::lsm::pressure::Relief;
     use crate::engine::options::OpenOptions;
+    use crate::engine::range::KeyRange;
     use crate::engine::{KvsEngine, KvsRead, filename};
     use crate::error::Result;
     use crate::vfs::memory::{Record, SimDisk};
     use crate::worker::Schedule;
     use std::cell::Cell;
     use std::path::Path;
-    use std::sync::Arc;
+    use std::sync::{Arc, mpsc};
+    use std::thread;
+    use std::time::Duration;
 
     fn open(disk: &SimDisk, options: LsmOptions) -> Lsm {
         let disk = Arc::new(disk.clone());
@@ -314,5 +320,37 @@ mod tests {
             assert_eq!(wait().is_err(), n == 3, "{n} tables in level 0");
         }
         assert!(wait().unwrap_err().is_corruption());
+    }
+
+    // It asked again until no compaction ran at all: beside others that follow each other, for ever.
+    #[test]
+    fn who_compacts_a_range_waits_for_no_compactions_of_other_keys() {
+        let lsm = open(&SimDisk::new(), LsmOptions::default());
+        write(&lsm, &["a", "c"], "");
+        lsm.compact().unwrap();
+        write(&lsm, &["x"], "");
+        write(&lsm, &["y"], "");
+        let compactor = &lsm.store.compactor;
+        let other = |key: &'static str| {
+            let part = Part { start: Some(key.as_bytes()), end: Some(key.as_bytes()), upto: u64::MAX };
+            let version = || compactor.reads.views.load().version.clone();
+            compactor.jobs.pick(compactor.reads.views.order(), Aim::Part(part, 0), version).unwrap()
+        };
+        let (done, outcome) = mpsc::channel();
+        thread::scope(|scope| {
+            let mut running = other("x");
+            scope.spawn(|| done.send(lsm.compact_range(&KeyRange::of("a".."d"))).unwrap());
+            let mut returned = None;
+            // One runs at every moment.
+            for n in 0..2_000 {
+                running = other(["y", "x"][n % 2]);
+                returned = outcome.recv_timeout(Duration::from_millis(10)).ok();
+                if returned.is_some() {
+                    break;
+                }
+            }
+            drop(running);
+            returned.expect("it waits for what has nothing to do with it").unwrap();
+        });
     }
 }

@@ -154,7 +154,8 @@ impl<'a> Listing<'a> {
 
     /// Whether every live file is there; and which files are left over.
     fn check_files(&self, store_id: u64, files: &Files<LiveFile>) -> Result<Vec<String>> {
-        let present = self.dir.entries()?;
+        let mut present = self.dir.entries()?;
+        present.retain(|entry| !entry.is_dir);
         let lens: BTreeMap<&str, u64> = present.iter().map(|entry| (&entry.name[..], entry.len)).collect();
         for (number, table) in &self.tables {
             self.check_file(&lens, &filename::table(*number), Some(table.len))?;
@@ -210,7 +211,7 @@ impl<'a> Listing<'a> {
 pub fn lacks_edit_of(dir: &Dir, store_id: u64, files: &Files<LiveFile>, number: u64) -> Result<bool> {
     let is_log = |file: &LiveFile| matches!(file, LiveFile::Wal(_));
     let newest = files.live.iter().filter(|(_, file)| is_log(file)).map(|(number, _)| *number).max();
-    files.lacks_edit_of(dir, &filename::wal(number), wal::header(store_id, number), newest)
+    files.lacks_edit_of(dir, &filename::wal(number), wal::header(store_id, number), &[wal::BATCH], newest)
 }
 
 /// Whether a number is among those of files, which ascend.
