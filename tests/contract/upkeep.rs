@@ -13,6 +13,7 @@ use kvs::engine::kind::EngineKind;
 use kvs::engine::options::{OpenOptions, WriteOptions};
 use kvs::engine::range::KeyRange;
 use kvs::engine::value::Value;
+use kvs::vfs::DirEntry;
 use kvs::worker::Schedule;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -276,6 +277,10 @@ fn compacting_a_range_keeps_every_answer(store: &mut Store) {
     }
 }
 
+// Failed now and then on a busy machine, on small segments and threads only: 80,041 bytes where less than 80,000
+// were asked for. Nothing was left that should have gone; 27,000 of them were the manifest, whose 300 edits are
+// longer or shorter by what the merger found to do meanwhile. It is rewritten when it is large, whatever is
+// compacted, and so does not count.
 fn compacting_every_range_reclaims_like_compacting_all(store: &mut Store) {
     for salt in 0..10 {
         fill_many(&**store, 200, 500, salt);
@@ -287,7 +292,9 @@ fn compacting_every_range_reclaims_like_compacting_all(store: &mut Store) {
     for range in [KeyRange::of(key(50)..), KeyRange::of(..key(50))] {
         store.compact_range(&range).unwrap();
     }
-    assert!(store.disk_bytes() < 80_000, "{} bytes for 50,000 of data", store.disk_bytes());
+    let is_data = |file: &&DirEntry| file.name != filename::MANIFEST;
+    let bytes: u64 = store.files().iter().filter(is_data).map(|file| file.len).sum();
+    assert!(bytes < 70_000, "{bytes} bytes for 50,000 of data");
     expect_many(&**store, 100, 500, 9);
     store.reopen();
     expect_many(&**store, 100, 500, 9);
