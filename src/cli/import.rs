@@ -157,9 +157,11 @@ impl Load<'_> {
         let next = WriteBatch::with_capacity(self.batch.byte_len());
         let batch = std::mem::replace(&mut self.batch, next);
         let count = batch.len() as u64;
-        let store = self.store.take().map_or_else(|| self.session.store(Need::Create), Ok)?;
+        let store = match &self.store {
+            Some(store) => store,
+            None => self.store.insert(self.session.store(Need::Create)?),
+        };
         store.write(batch, &WriteOptions::default())?;
-        self.store = Some(store);
         self.imported += count;
         self.progress.at(self.pairs.bytes(), self.imported);
         Ok(())

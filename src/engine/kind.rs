@@ -10,7 +10,7 @@ use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::options::LsmOptions;
 use crate::engine::memory::Memory;
 use crate::engine::options::{OpenOptions, OptionInfo};
-use crate::error::{Error, Result};
+use crate::error::{Error, MEMORY, Result};
 use crate::vfs::Vfs;
 use crate::vfs::dir::Dir;
 use std::fmt;
@@ -36,7 +36,7 @@ impl EngineKind {
     /// The name, as on the command line and in the identity file.
     pub fn name(self) -> &'static str {
         match self {
-            EngineKind::Memory => "memory",
+            EngineKind::Memory => MEMORY,
             EngineKind::Bitcask => "bitcask",
             EngineKind::Lsm => "lsm",
         }

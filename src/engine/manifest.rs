@@ -109,9 +109,9 @@ impl<F: Clone> Files<F> {
     }
 
     /// Whether a log that is not live proves that an edit is missing: writers append to a log only when its edit is
-    /// durable. `kinds` are those of its records, `newest` is the number of the newest live one. Older logs were live once, and nobody needs them;
-    /// numbers of logs are taken in their order. Not so their edits: another file's may be applied in between, so
-    /// that [`Files::next_number`] proves nothing, except where no log is live.
+    /// durable. `kinds` are those of its records, `newest` is the number of the newest live one. Older logs were live
+    /// once, and nobody needs them; numbers of logs are taken in their order. Not so their edits: another file's may
+    /// be applied in between, so that [`Files::next_number`] proves nothing, except where no log is live.
     pub fn lacks_edit_of(
         &self,
         dir: &Dir,

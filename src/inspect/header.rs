@@ -2,11 +2,12 @@
 
 use crate::codec::Reader;
 use crate::engine::filename::{self, FileName};
+use crate::engine::identity::Identity;
 use crate::engine::kind::EngineKind;
 use crate::engine::lsm::table::format::Salt;
 use crate::engine::lsm::version::edit::LiveFile;
 use crate::engine::manifest;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::inspect::bytes::Bytes;
 use crate::inspect::scan::{Likely, Piece, Scan};
 use crate::inspect::table::TableFile;
@@ -35,6 +36,22 @@ pub(super) fn prove(bytes: &Bytes, candidates: &[Header], likely: Likely, upto: 
 /// file can not say it.
 pub(super) fn vote(dir: &Dir, entries: &[DirEntry]) -> Option<u64> {
     votes(dir, entries).into_iter().max_by_key(|(_, votes)| *votes).map(|(store_id, _)| store_id)
+}
+
+/// What the identity file says; or, in words, why it can not be believed: it is missing, damaged, or another store's.
+///
+/// # Errors
+/// What is no damage: a format that is not known, a store that is not finished.
+pub(super) fn identity(dir: &Dir, entries: &[DirEntry]) -> Result<std::result::Result<Identity, String>> {
+    Ok(match Identity::load(dir) {
+        Ok(Some(identity)) => match other_owner(dir, entries, identity.store_id) {
+            Some(owner) => Err(is_of_another(identity.store_id, owner)),
+            None => Ok(identity),
+        },
+        Ok(None) => Err("the identity file is missing".to_string()),
+        Err(error @ (Error::UnknownFormat { .. } | Error::Unfinished { .. })) => return Err(error),
+        Err(error) => Err(error.to_string()),
+    })
 }
 
 /// The store id that all log headers in the directory have, if it is not the one that the identity file says and

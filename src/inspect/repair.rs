@@ -33,7 +33,6 @@ use crate::engine::batch::WriteBatch;
 use crate::engine::bitcask::options::BitcaskOptions;
 use crate::engine::bitcask::{self, Bitcask};
 use crate::engine::filename;
-use crate::engine::identity::Identity;
 use crate::engine::kind::EngineKind;
 use crate::engine::migrate::unfinished::{build, check};
 use crate::engine::options::{OpenOptions, WriteOptions};
@@ -69,15 +68,12 @@ pub fn repair(disk: Arc<dyn Vfs>, source: &Path, dest: &Path) -> Result<Report> 
     let _lock = dir.lock(LockMode::Shared)?;
     let entries = dir.list()?.unwrap_or_default();
     may_read(&dir, &entries)?;
-    let engine = match Identity::load(&dir) {
-        Ok(Some(identity)) if header::other_owner(&dir, &entries, identity.store_id).is_none() => {
-            identity.engine.parse()?
-        }
-        Err(error @ (Error::UnknownFormat { .. } | Error::Unfinished { .. })) => return Err(error),
-        Ok(None) if entries.iter().all(|entry| filename::parse(&entry.name).is_none()) => {
+    let engine = match header::identity(&dir, &entries)? {
+        Ok(identity) => identity.engine.parse()?,
+        Err(_) if entries.iter().all(|entry| filename::parse(&entry.name).is_none()) => {
             return Err(Error::NoStore { path: source.to_path_buf() });
         }
-        Ok(_) | Err(_) => header::likely_engine(&dir, &entries),
+        Err(_) => header::likely_engine(&dir, &entries),
     };
     check_dest(&disk, source, dest)?;
     match engine {

@@ -92,6 +92,13 @@ impl Dir {
         self.list()?.ok_or_else(gone)
     }
 
+    /// The files of a directory that must be there: what a store's may be.
+    pub fn files(&self) -> Result<Vec<DirEntry>> {
+        let mut entries = self.entries()?;
+        entries.retain(|entry| !entry.is_dir);
+        Ok(entries)
+    }
+
     /// Keeps others out until the lock is dropped; [`Error::Locked`] at once if somebody is in.
     pub fn lock(&self, mode: LockMode) -> Result<Box<dyn DirLock>> {
         retry(|| self.vfs.lock(&self.path, mode)).map_err(|e| match e.kind() {

@@ -109,8 +109,7 @@ pub fn recover(shelf: &Arc<Shelf>, hints: bool, purpose: Purpose, segment_bytes:
 /// Whether every live file is there; and which files are left over.
 fn check_files(shelf: &Shelf, files: &Files<SegmentMeta>) -> Result<Vec<String>> {
     let dir = &shelf.dir;
-    let mut present = dir.entries()?;
-    present.retain(|entry| !entry.is_dir);
+    let present = dir.files()?;
     let lens: BTreeMap<&str, u64> = present.iter().map(|entry| (&entry.name[..], entry.len)).collect();
     for (&number, meta) in &files.live {
         let name = filename::segment(number);

@@ -154,8 +154,7 @@ impl<'a> Listing<'a> {
 
     /// Whether every live file is there; and which files are left over.
     fn check_files(&self, store_id: u64, files: &Files<LiveFile>) -> Result<Vec<String>> {
-        let mut present = self.dir.entries()?;
-        present.retain(|entry| !entry.is_dir);
+        let present = self.dir.files()?;
         let lens: BTreeMap<&str, u64> = present.iter().map(|entry| (&entry.name[..], entry.len)).collect();
         for (number, table) in &self.tables {
             self.check_file(&lens, &filename::table(*number), Some(table.len))?;

@@ -3,7 +3,6 @@
 use crate::engine::bitcask::recover::lacks_edit_of;
 use crate::engine::bitcask::segment::{Origin, Sealed, SegmentMeta, SegmentState};
 use crate::engine::filename::{self, FileName};
-use crate::engine::identity::Identity;
 use crate::engine::manifest::{self, Files};
 use crate::error::{Error, Result};
 use crate::inspect::header;
@@ -75,14 +74,9 @@ impl Sources {
 
     /// The store's id: from the identity file, or else from the headers.
     fn store_id(&mut self, dir: &Dir, entries: &[DirEntry]) -> Result<u64> {
-        let why = match Identity::load(dir) {
-            Ok(Some(Identity { store_id, .. })) => {
-                let Some(owner) = header::other_owner(dir, entries, store_id) else { return Ok(store_id) };
-                header::is_of_another(store_id, owner)
-            }
-            Ok(None) => "the identity file is missing".to_string(),
-            Err(error @ (Error::UnknownFormat { .. } | Error::Unfinished { .. })) => return Err(error),
-            Err(error) => error.to_string(),
+        let why = match header::identity(dir, entries)? {
+            Ok(identity) => return Ok(identity.store_id),
+            Err(why) => why,
         };
         let voted = header::vote(dir, entries);
         let store_id = voted.ok_or_else(|| match entries.iter().any(|entry| number(entry).is_some()) {

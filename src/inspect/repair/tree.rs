@@ -1,7 +1,6 @@
 //! Repair of an LSM tree: one pass over everything that can be read of its tables and logs.
 
 use crate::engine::filename::{self, FileName};
-use crate::engine::identity::Identity;
 use crate::engine::kind::EngineKind;
 use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::key::{self, Kind};
@@ -103,15 +102,9 @@ impl Source {
 
     /// The store's id: from the identity file, or else from the headers of the logs.
     fn identify(&mut self) -> Result<u64> {
-        let why = match Identity::load(&self.dir) {
-            Ok(Some(Identity { store_id, .. })) => {
-                match header::other_owner(&self.dir, &self.entries, store_id) {
-                    Some(owner) => header::is_of_another(store_id, owner),
-                    None => return Ok(store_id),
-                }
-            }
-            Ok(None) => "the identity file is missing".to_string(),
-            Err(error) => error.to_string(),
+        let why = match header::identity(&self.dir, &self.entries)? {
+            Ok(identity) => return Ok(identity.store_id),
+            Err(why) => why,
         };
         let voted = header::vote(&self.dir, &self.entries);
         let has_files =
