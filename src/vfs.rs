@@ -130,6 +130,17 @@ pub trait DiskFile: Debug + Send + Sync {
     /// Waits until everything that was appended before is on the device.
     fn sync(&self) -> io::Result<()>;
 
+    /// Writes what stands from `from` to the end once more, as it is, so that the next sync takes it to the
+    /// device whatever became of the syncs before. Where one has failed, a system may keep in memory what it
+    /// could not write, and take it for written: who opens the file later reads it, and his sync finds nothing
+    /// to do (Rebello et al., *Can Applications Recover from fsync Failures?*, ATC 2020). For those who open a
+    /// log, before anybody else reads it.
+    fn write_again(&self, from: u64) -> io::Result<()>;
+
+    /// A disk that fails on purpose says that a sync has failed: a simulated one then knows that what was
+    /// written since the last one will not be there after a power cut. Real ones are not told.
+    fn lose_unsynced(&self) {}
+
     /// Makes sure that at least `bytes` zeros stand behind the end, so that the next appends change
     /// neither the file's size nor its blocks and a sync has less to do. [`DiskFile::len`] stays.
     fn reserve(&self, bytes: u64) -> io::Result<()>;

@@ -136,6 +136,9 @@ impl DiskFile for HookFile {
         (self.hook)(Call::Sync, self.cause);
         self.inner.sync()
     }
+    fn write_again(&self, from: u64) -> io::Result<()> {
+        self.inner.write_again(from)
+    }
     fn reserve(&self, bytes: u64) -> io::Result<()> {
         self.inner.reserve(bytes)
     }

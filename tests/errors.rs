@@ -43,6 +43,7 @@ use std::time::Duration;
 on_each_engine!([
     e01_fsync_fails_once,
     e01_nothing_is_acknowledged_after_a_failed_fsync,
+    e01_what_a_failed_fsync_left_is_written_again,
     e02_append_fails_or_is_short,
     e03_each_operation_fails_once,
     e03_each_operation_fails_and_all_that_follow,
@@ -92,10 +93,13 @@ fn trace(engine: &Engine) -> Vec<Traced> {
 
 /// Whether a fault of this operation must go unnoticed: it is asked for again, or does no harm.
 fn is_invisible(op: &Traced, trace: &[Traced], fault: Fault, lasting: Lasting) -> bool {
-    use Call::{Append, Create, List, Lock, Open, OpenAppend, Read, Reserve, Truncate};
+    use Call::{Append, Create, List, Lock, Open, OpenAppend, Read, Reserve, Truncate, WriteAgain};
     match fault {
         Fault::Fail(Errno::Interrupted) => {
-            matches!(op.call, Append | Create | List | Lock | Open | OpenAppend | Read | Reserve | Truncate)
+            matches!(
+                op.call,
+                Append | Create | List | Lock | Open | OpenAppend | Read | Reserve | Truncate | WriteAgain
+            )
         }
         // Short reads are read on; anything else that is to be done by half fails.
         Fault::Short(_) => {
@@ -226,6 +230,49 @@ fn e01_nothing_is_acknowledged_after_a_failed_fsync(engine: &Engine) {
     drop(store);
     let cut = Arc::new(SimDisk::from_image(&synced_only(&sim.recording()), Record::Off));
     assert_eq!(contents(&*open(engine, cut, Access::Write).unwrap()).unwrap().len(), 1);
+}
+
+// Row E1, in the next process. After a sync that failed, a system may take what it could not write for written:
+// whoever opens the log reads it, and his sync has nothing to do. An opening that vouched for what it had read, and
+// did not write it once more, acknowledged durable writes behind a hole, and the next power cut took them along; or
+// the store was refused, for the hole had been vouched for. At every sync of a log or manifest in turn.
+fn e01_what_a_failed_fsync_left_is_written_again(engine: &Engine) {
+    for (file, nth) in [(engine.log_ending(), 0..4), ("MANIFEST", 0..1)]
+        .into_iter()
+        .flat_map(|(f, n)| n.map(move |n| (f, n)))
+    {
+        let sim = SimDisk::new();
+        let disk = FaultDisk::new(Arc::new(sim.clone()));
+        let mut acknowledged = Model::new();
+        for life in 0..4u8 {
+            let store = open(engine, Arc::new(disk.clone()), Access::Create).unwrap();
+            if life == 1 {
+                disk.rule(At::nth(Call::Sync, file, nth), Fault::Fail(Errno::Io), Lasting::Once);
+            }
+            for i in 0..60u8 {
+                let mut batch = WriteBatch::new();
+                batch.set(&[life, i], &[i; 100]);
+                let options = if i % 4 == 3 { WriteOptions::durable() } else { WriteOptions::default() };
+                let Ok(_) = store.write(batch, &options) else { break };
+                if i % 4 == 3 {
+                    acknowledged.extend((i - 3..=i).map(|i| (vec![life, i], vec![i; 100])));
+                }
+            }
+            assert_eq!(disk.faults(), u64::from(life > 0), "{file} {nth}");
+            let image = synced_only(&sim.recording());
+            let cut = Arc::new(SimDisk::from_image(&image, Record::Off));
+            let found = contents(&*open(engine, cut, Access::Write).unwrap()).unwrap();
+            for (key, value) in &acknowledged {
+                assert_eq!(
+                    found.get(key),
+                    Some(value),
+                    "{file} {nth}, life {life}: {key:?} was acknowledged"
+                );
+            }
+            // Poisoned, it writes nothing more: as if it had been killed.
+            drop(store);
+        }
+    }
 }
 
 // Row E2. fjall#308, rocksdb#12448: a write that failed by half, and then a good one behind the torn

@@ -1,19 +1,21 @@
 //! `kvs crash`.
 
+mod list;
+mod text;
+
+use crate::cli::crash::list::word;
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::interrupt;
-use crate::cli::lab::short;
 use crate::cli::progress::Progress;
 use crate::cli::script as scripts;
 use crate::cli::session::Session;
 use crate::cli::stream;
-use crate::cli::table::{self, Side};
 use crate::engine::kind::EngineKind;
 use crate::engine::options::Durability;
-use crate::survive::crash::forget::{Forget, count};
+use crate::survive::crash::forget::Forget;
 use crate::survive::crash::report::{Example, Summary, Tally};
 use crate::survive::crash::shrink::shortest;
-use crate::survive::crash::sweep::{Omission, Verdict, sweep};
+use crate::survive::crash::sweep::sweep;
 use crate::survive::crash::{self, Effort, Experiment, Watch, Way, script};
 use crate::survive::engine::Engine;
 use crate::survive::error::Error;
@@ -21,9 +23,6 @@ use crate::survive::history::{Setting, Workload};
 use crate::survive::workloads;
 use clap::Args;
 use cpu_time::ProcessTime;
-use serde_json::json;
-use std::collections::BTreeMap;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -116,16 +115,6 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     found.ok_or_else(|| format!("{text}: write a time as 90s, 10m or 8h"))
 }
 
-/// What went wrong, for the command line.
-pub(crate) fn failure(error: Error) -> Failure {
-    match error {
-        Error::Store(error) => Failure::from(error),
-        Error::Plan(reason) => Failure::usage(reason),
-        Error::Interrupted => Failure::interrupted(),
-        wrong @ Error::Wrong(_) => Failure::from(crate::error::Error::invalid(wrong.to_string())),
-    }
-}
-
 /// The engines that are put to the test: the one that was asked for, or both.
 pub(crate) fn engines(session: &Session) -> Result<Vec<Engine>, Failure> {
     let kinds = match session.place.named_engine() {
@@ -153,7 +142,7 @@ impl Crash {
         }
         let engines = engines(session)?;
         if self.list {
-            return list(session, &engines);
+            return list::put(session, &engines);
         }
         if self.forget.as_deref() == Some("each") {
             self.refuse_beside_each()?;
@@ -198,7 +187,7 @@ impl Crash {
             let setting = Setting { durability: session.place.durability(), ..Setting::of(&engine) };
             let workload = script::workload(&name, &read, &setting).map_err(|error| match error {
                 Error::Plan(reason) => Failure::usage(format!("{}: {reason}", file.display())),
-                other => failure(other),
+                other => other.into(),
             })?;
             all.push((workload.setting.engine.clone(), What::Script(workload)));
         }
@@ -208,7 +197,7 @@ impl Crash {
     /// Engine by engine.
     fn explore_all(&self, session: &mut Session, all: &[(Engine, What)]) -> Result<Outcome, Failure> {
         self.save.as_deref().map_or(Ok(()), stream::check_text)?;
-        let forget: Option<Forget> = self.forget.as_deref().map(str::parse).transpose().map_err(failure)?;
+        let forget: Option<Forget> = self.forget.as_deref().map(str::parse).transpose()?;
         let mut shortest = None;
         let explored = self.explore_each(session, all, forget.as_ref(), &mut shortest);
         // What was found is out before anything can go wrong with the file; and whatever else went wrong takes
@@ -228,8 +217,12 @@ impl Crash {
         shortest: &mut Option<String>,
     ) -> Result<Outcome, Failure> {
         let mut outcome = Outcome::Done;
+        let mut without = Vec::new();
         for (engine, what) in all {
-            let mut summary = self.explore(session, engine, what, forget)?;
+            let Some(mut summary) = self.explore(session, engine, what, forget)? else {
+                without.push(engine.name());
+                continue;
+            };
             let durability = match what {
                 What::Script(workload) => workload.setting.durability,
                 What::All | What::Named(_) => session.place.durability(),
@@ -245,16 +238,29 @@ impl Crash {
             }
             self.tell(session, &summary)?;
         }
+        let Some(forget) = forget.filter(|_| !without.is_empty()) else { return Ok(outcome) };
+        let why = format!("{forget}: no workload here does that, of {}", without.join(" and "));
+        if without.len() == all.len() {
+            return Err(Failure::usage(format!("{why}; `kvs crash --list` tells which do what")));
+        }
+        session.voice.note(&why);
         Ok(outcome)
     }
 
+    /// `None` if nothing that is explored does what is to be left out.
     fn explore(
         &self,
         session: &Session,
         engine: &Engine,
         what: &What,
         forget: Option<&Forget>,
-    ) -> Result<Summary, Failure> {
+    ) -> Result<Option<Summary>, Failure> {
+        if let Some(forget) = forget
+            && !matches!(what, What::Script(_))
+            && !does(engine, forget)?
+        {
+            return Ok(None);
+        }
         let live = Live::new(Progress::words(&session.voice, "crash"), engine.name());
         let begun = Instant::now();
         let mut tally = Tally::new(engine, self.seed);
@@ -269,7 +275,7 @@ impl Crash {
             let more = self.experiments(session, engine, what, effort, seed);
             let threads = self.threads();
             let start = ProcessTime::now();
-            let outcomes = crash::run(&more, forget, threads, &live).map_err(failure)?;
+            let outcomes = crash::run(&more, forget, threads, &live)?;
             tally.add(&more, &outcomes, start.elapsed().as_secs_f64());
             found = more.into_iter().zip(outcomes).find_map(|(experiment, outcome)| {
                 Some((experiment, outcome.report.violations.into_iter().next()?))
@@ -285,21 +291,18 @@ impl Crash {
         let mut summary = tally.summary();
         if let Some(forget) = forget {
             if summary.left_out == 0 {
-                return Err(Failure::usage(format!(
-                    "{forget}: no workload here does that, of {}; `kvs crash --list` tells which do what",
-                    engine.name()
-                )));
+                return Ok(None);
             }
             summary.forgotten.push(forget.to_string());
         }
         if let Some((experiment, violation)) = &found {
             live.progress.say("looking for the shortest script that shows it".into());
-            if let Some(shortest) = shortest(experiment, forget).map_err(failure)? {
+            if let Some(shortest) = shortest(experiment, forget)? {
                 let text = script::text(&shortest.experiment.workload);
                 summary.first = Some(Example::of(experiment, violation, &shortest, text));
             }
         }
-        Ok(summary)
+        Ok(Some(summary))
     }
 
     fn threads(&self) -> usize {
@@ -351,7 +354,7 @@ impl Crash {
     fn tell(&self, session: &mut Session, summary: &Summary) -> Result<(), Failure> {
         match session.out.is_json() {
             true => session.out.object(summary),
-            false => session.out.put(|out, color| put(out, summary, color)),
+            false => session.out.put(|out, color| text::put(out, summary, color)),
         }
     }
 
@@ -363,12 +366,12 @@ impl Crash {
                 progress.say(format!("{}: without sync:{}", engine.name(), site.name()));
                 interrupt::check().is_ok()
             });
-            all.extend(found.map_err(failure)?);
+            all.extend(found?);
         }
         let is_right = all.iter().all(|omission| omission.verdict.is_right());
         match session.out.is_json() {
             true => all.iter().try_for_each(|omission| session.out.object(omission))?,
-            false => session.out.put(|out, color| put_omissions(out, &all, color))?,
+            false => session.out.put(|out, color| text::put_omissions(out, &all, color))?,
         }
         Ok(if is_right { Outcome::Done } else { Outcome::Damaged })
     }
@@ -383,6 +386,16 @@ fn each_way(workloads: &[Workload], effort: Effort, seed: u64) -> Vec<Experiment
     pairs
         .map(|(way, workload)| Experiment { workload: workload.clone(), way: way.clone(), effort, seed })
         .collect()
+}
+
+/// Whether any of the engine's workloads does what is to be left out. That is asked before hours are spent.
+fn does(engine: &Engine, forget: &Forget) -> Result<bool, Failure> {
+    for workload in workloads::fixed(engine) {
+        if forget.leave_out(&mut workload.record()?) > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The engines that have some of these workloads, each with those; an error for a name that none has.
@@ -418,152 +431,6 @@ fn named(engine: &Engine, fixed: &[Workload], name: &str) -> Option<Workload> {
         Some(seed) => Some(workloads::random(engine, seed)),
         None => fixed.iter().find(|workload| word(&workload.name) == wanted).cloned(),
     }
-}
-
-/// How workloads are written on the command line.
-fn word(name: &str) -> String {
-    name.replace(',', "").replace(' ', "-")
-}
-
-fn list(session: &mut Session, engines: &[Engine]) -> Result<Outcome, Failure> {
-    let mut of: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    let mut counts = Vec::new();
-    for engine in engines {
-        let workloads = workloads::fixed(engine);
-        for workload in &workloads {
-            of.entry(word(&workload.name)).or_default().push(engine.name());
-        }
-        counts.push(count(&workloads).map_err(failure)?);
-    }
-    let mut syncs = Vec::new();
-    for (name, what) in Forget::names() {
-        let forget: Forget = format!("sync:{name}").parse().map_err(failure)?;
-        let times: Vec<usize> = counts.iter().map(|counts| forget.count(counts)).collect();
-        syncs.push((format!("sync:{name}"), times, what));
-    }
-    if session.out.is_json() {
-        return list_json(session, engines, &of, &syncs);
-    }
-    let rows = of.into_iter().map(|(name, engines)| [name, engines.join(", ")]);
-    let random = ["random-N".to_string(), "anything, from the seed N".to_string()];
-    let rows: Vec<_> = rows.chain([random]).collect();
-    session.out.put(|out, color| {
-        table::put(out, [("workload", Side::Left), ("engines", Side::Left)], &rows, color)?;
-        writeln!(out)?;
-        let names: Vec<_> = engines.iter().map(Engine::name).collect();
-        writeln!(
-            out,
-            "Syncs that --forget leaves out, and how often these workloads make them ({}):\n",
-            names.join(" / ")
-        )?;
-        let row = |(sync, times, what): (String, Vec<usize>, String)| {
-            let times: Vec<_> = times.iter().map(ToString::to_string).collect();
-            [sync, times.join(" / "), what]
-        };
-        let syncs: Vec<_> = syncs.into_iter().map(row).collect();
-        table::put(
-            out,
-            [("sync", Side::Left), ("times", Side::Right), ("what is synced", Side::Left)],
-            &syncs,
-            color,
-        )
-    })?;
-    Ok(Outcome::Done)
-}
-
-/// The same as objects: the workloads, then the syncs, how often each engine's workloads make them.
-fn list_json(
-    session: &mut Session,
-    engines: &[Engine],
-    of: &BTreeMap<String, Vec<&str>>,
-    syncs: &[(String, Vec<usize>, String)],
-) -> Result<Outcome, Failure> {
-    for (workload, engines) in of {
-        session.out.object(&json!({ "workload": workload, "engines": engines }))?;
-    }
-    for (sync, times, about) in syncs {
-        let times: BTreeMap<_, _> = engines.iter().map(Engine::name).zip(times).collect();
-        session.out.object(&json!({ "sync": sync, "times": times, "about": about }))?;
-    }
-    Ok(Outcome::Done)
-}
-
-fn put(out: &mut impl Write, summary: &Summary, color: bool) -> io::Result<()> {
-    let rounds = if summary.rounds > 1 { format!(", {} rounds", summary.rounds) } else { String::new() };
-    writeln!(out, "{}, seed {}{rounds}", summary.engine, summary.seed)?;
-    if !summary.forgotten.is_empty() {
-        writeln!(out, "left out: {}, {} times", summary.forgotten.join(", "), summary.left_out)?;
-    }
-    writeln!(out)?;
-    let right = |name| (name, Side::Right);
-    let head = [
-        ("", Side::Left),
-        right("workloads"),
-        right("cuts"),
-        right("states"),
-        right("disks"),
-        right("violations"),
-    ];
-    let rows: Vec<_> = summary
-        .ways
-        .iter()
-        .map(|row| {
-            let numbers = [row.workloads, row.cuts, row.states, row.disks, row.violations];
-            let [workloads, cuts, states, disks, violations] = numbers.map(|n| n.to_string());
-            [row.way.clone(), workloads, cuts, states, disks, violations]
-        })
-        .collect();
-    table::put(out, head, &rows, color)?;
-    writeln!(
-        out,
-        "\n{} different disks, {} judgements, {} violations; {} states a second of processor",
-        summary.distinct_disks,
-        summary.judgements,
-        summary.violations,
-        short(summary.states_per_second)
-    )?;
-    if let Some(example) = &summary.first {
-        put_example(out, example)?;
-    }
-    writeln!(out)
-}
-
-fn put_example(out: &mut impl Write, example: &Example) -> io::Result<()> {
-    writeln!(out, "\nThe first: {}, in {}\n  {}", example.message, example.experiment, example.description)?;
-    writeln!(out, "\nThe shortest script that shows one:\n")?;
-    example.script.lines().try_for_each(|line| writeln!(out, "{}", format!("  {line}").trim_end()))?;
-    writeln!(out, "\nIts crash: {}\n", example.shortest_message)?;
-    example.timeline.iter().chain(&example.missing).try_for_each(|line| writeln!(out, "  {line}"))
-}
-
-fn put_omissions(out: &mut impl Write, omissions: &[Omission], color: bool) -> io::Result<()> {
-    let head = [
-        ("engine", Side::Left),
-        ("left out", Side::Left),
-        ("times", Side::Right),
-        ("noticed", Side::Left),
-        ("where, or why not", Side::Left),
-    ];
-    let rows: Vec<_> = omissions
-        .iter()
-        .map(|omission| {
-            let (noticed, why) = match &omission.verdict {
-                Verdict::Caught { by, message } => ("yes", format!("{by}: {message}")),
-                Verdict::NotNeeded { because } => ("no need", (*because).to_string()),
-                Verdict::Missed => ("MISSED", "nothing breaks, and nobody knows why".to_string()),
-                Verdict::NeededAfterAll { message } => ("NEEDED", message.clone()),
-            };
-            let sync = format!("sync:{}", omission.sync);
-            [omission.engine.to_string(), sync, omission.times.to_string(), noticed.to_string(), why]
-        })
-        .collect();
-    table::put(out, head, &rows, color)?;
-    let caught = omissions.iter().filter(|omission| matches!(omission.verdict, Verdict::Caught { .. }));
-    let not_needed =
-        omissions.iter().filter(|omission| matches!(omission.verdict, Verdict::NotNeeded { .. }));
-    let wrong = omissions.iter().filter(|omission| !omission.verdict.is_right()).count();
-    let (caught, not_needed) = (caught.count(), not_needed.count());
-    writeln!(out, "\n{caught} caught, {not_needed} not needed for a reason, {wrong} wrong")
 }
 
 /// Shows how far it has come, and ends it when somebody interrupts.

@@ -1,6 +1,7 @@
 //! What a command comes to: an outcome or a failure, each with its exit code.
 
 use crate::error::{Error, MEMORY};
+use crate::survive;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -142,6 +143,17 @@ impl Failure {
 impl From<clap::Error> for Failure {
     fn from(error: clap::Error) -> Failure {
         Failure::Usage(Box::new(error))
+    }
+}
+
+impl From<survive::error::Error> for Failure {
+    fn from(error: survive::error::Error) -> Failure {
+        match error {
+            survive::error::Error::Store(error) => Failure::from(error),
+            survive::error::Error::Plan(reason) => Failure::usage(reason),
+            survive::error::Error::Interrupted => Failure::interrupted(),
+            wrong @ survive::error::Error::Wrong(_) => Failure::from(Error::invalid(wrong.to_string())),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::interrupt;
+use crate::cli::place::EngineName;
 use crate::cli::progress::Progress;
 use crate::cli::session::Session;
 use crate::engine::kind::EngineKind;
@@ -24,7 +25,7 @@ it, counted and synced: after Ctrl-C it is empty, after worse any use of it is r
 same command clears it and begins again.")]
 pub(crate) struct Migrate {
     /// The engine of the new store
-    #[arg(long, value_name = "ENGINE")]
+    #[arg(long, value_name = "ENGINE", value_parser = EngineName, hide_possible_values = true)]
     to: EngineKind,
 
     /// A directory that is missing or empty

@@ -9,8 +9,9 @@ use crate::engine::options::{Access, Durability, OpenOptions};
 use crate::error::Error;
 use crate::vfs::Vfs;
 use crate::vfs::os::OsDisk;
-use clap::Args;
-use std::ffi::OsString;
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::{Arg, Args, Command};
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ pub(crate) struct Place {
 
     /// The engine, bitcask or lsm [default: the one that owns the directory, else bitcask]
     #[arg(short, long, global = true, value_name = "ENGINE", env = "KVS_ENGINE")]
+    #[arg(value_parser = EngineName, hide_possible_values = true)]
     engine: Option<EngineKind>,
 
     /// Whether somebody typed the engine.
@@ -46,6 +48,27 @@ pub(crate) struct Place {
 fn setting(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as name=value")?;
     Ok((name.to_string(), value.to_string()))
+}
+
+/// Reads the name of an engine as everything reads it, and tells completions which there are.
+#[derive(Clone, Debug)]
+pub(crate) struct EngineName;
+
+impl TypedValueParser for EngineName {
+    type Value = EngineKind;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<EngineKind, clap::Error> {
+        str::parse::<EngineKind>.parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(EngineKind::ALL.iter().map(|kind| PossibleValue::new(kind.name()))))
+    }
 }
 
 /// What a command needs of the store.

@@ -214,13 +214,15 @@ impl<F: Serialize + DeserializeOwned + Clone> Manifest<F> {
 
     /// Goes on with a manifest that was read. A torn edit is cut off; then everything that was read
     /// is made durable, before anything is done that builds on it: a process that was killed may have
-    /// left its last edit, or the name of a new manifest, with the system only.
+    /// left its last edit, or the name of a new manifest, with the system only, and one whose sync failed may
+    /// have left an edit that no sync takes along unless it is written again.
     pub fn resume(dir: &Dir, read: Read<F>) -> Result<Manifest<F>> {
         let Read { files, end, how, closed, mut synced, header } = read;
         let file = dir.append(MANIFEST, Cause::Manifest)?;
         if how != End::Clean {
             file.truncate(end)?;
         }
+        file.write_again(synced)?;
         // Edits that a `Close` stands behind were synced, each in its turn.
         if how != End::Clean || !closed {
             file.sync()?;

@@ -157,6 +157,16 @@ pub fn parse_bytes(text: &str) -> Result<u64> {
     number.checked_mul(1 << shift).ok_or_else(|| Error::invalid(format!("{text}: too large")))
 }
 
+/// Reads the value of an option; `form` says what one looks like.
+pub fn read_option<T: FromStr>(name: &str, value: &str, form: &str) -> Result<T> {
+    value.parse().map_err(|_| Error::invalid(format!("{name}={value}: {form}")))
+}
+
+/// Reads the value of an option that is a number of bytes, as [`parse_bytes`].
+pub fn read_bytes(name: &str, value: &str) -> Result<u64> {
+    parse_bytes(value).map_err(|error| Error::invalid(format!("{name}: {error}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Durability, parse_bytes};

@@ -222,7 +222,9 @@ pub fn replay(recording: &Recording, ops: &[Op]) -> io::Result<SimDisk> {
             Op::Append { file, bytes, .. } => drop(files[file].append(bytes)?),
             Op::Reserve { file, len, .. } => files[file].reserve(*len)?,
             Op::Truncate { file, len } => files[file].truncate(*len)?,
+            Op::WriteAgain { file, offset, .. } => files[file].write_again(*offset)?,
             Op::Sync { file } => files[file].sync()?,
+            Op::SyncFailed { file } => files[file].lose_unsynced(),
             Op::Mark(mark) => disk.mark(mark.clone()),
         }
     }

@@ -247,7 +247,7 @@ impl<'h> Finder<'h> {
     fn step(&mut self, index: usize, op: &'h Op) -> Option<Site> {
         match op {
             Op::Mark(Mark::Note(note)) => self.enter(note),
-            Op::Mark(_) | Op::Reserve { .. } => {}
+            Op::Mark(_) | Op::Reserve { .. } | Op::WriteAgain { .. } | Op::SyncFailed { .. } => {}
             Op::Sync { file } => return Some(self.file_site(index, *file)),
             Op::SyncDir { dir } => return Some(self.dir_site(index, dir)),
             Op::Append { file, offset: 0, bytes } => {

@@ -318,6 +318,17 @@ impl DiskFile for CountingFile {
         Ok(())
     }
 
+    fn write_again(&self, from: u64) -> io::Result<()> {
+        self.inner.write_again(from)?;
+        add(&self.counts.written_bytes, self.inner.len().saturating_sub(from));
+        add(&self.counts.write_calls, 1);
+        Ok(())
+    }
+
+    fn lose_unsynced(&self) {
+        self.inner.lose_unsynced();
+    }
+
     fn reserve(&self, bytes: u64) -> io::Result<()> {
         let end = self.inner.len();
         self.inner.reserve(bytes)?;

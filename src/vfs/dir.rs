@@ -225,6 +225,11 @@ impl File {
         self.inner.sync().map_err(|e| Error::io("sync", &self.path, e))
     }
 
+    /// See [`DiskFile::write_again`].
+    pub fn write_again(&self, from: u64) -> Result<()> {
+        retry(|| self.inner.write_again(from)).map_err(|e| Error::io("write", &self.path, e))
+    }
+
     /// See [`DiskFile::reserve`].
     pub fn reserve(&self, bytes: u64) -> Result<()> {
         retry(|| self.inner.reserve(bytes)).map_err(|e| Error::io("append", &self.path, e))

@@ -6,7 +6,6 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// An operation of a disk or of a file on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +24,8 @@ pub enum Call {
     Lock,
     Append,
     Sync,
+    /// Writing once more what is there.
+    WriteAgain,
     Reserve,
     Truncate,
     Read,
@@ -45,6 +46,7 @@ impl fmt::Display for Call {
             Call::Lock => "lock",
             Call::Append => "append",
             Call::Sync => "sync",
+            Call::WriteAgain => "write again",
             Call::Reserve => "reserve",
             Call::Truncate => "truncate",
             Call::Read => "read",
@@ -187,9 +189,11 @@ impl Rule {
 /// 1. An operation that fails does not reach the disk below, but for the first half of a short
 ///    append. (The file's end is then behind that half. The real disk's is not; since the contract
 ///    leaves it open, cut the file to a length that you know before you append again.)
-/// 2. After a sync of a file has failed, later syncs through the same handle succeed and do
-///    nothing, as on systems that drop the pages that they could not write. Who asks again and
-///    believes the answer loses data in the next crash.
+/// 2. What was written to a file since its last sync is lost to the device when a sync fails, and stays there
+///    for all who read it: later syncs, through whatever handle, succeed and do not bring it back, as on
+///    systems that take pages for clean that they could not write. Who asks again and believes the answer
+///    loses data in the next power cut, and so does a process that comes later, unless it writes what it
+///    found once more ([`DiskFile::write_again`]).
 /// 3. Files are never mapped, so that each read can fail.
 ///
 /// Hints ([`DiskFile::start_writeback`]) and lengths are passed on and not counted.
@@ -223,7 +227,7 @@ impl FaultDisk {
         self.rule(At::Index(index), Fault::Fail(errno), Lasting::Once);
     }
 
-    /// Takes all rules back: the disk works again. Handles whose sync has failed stay as they are.
+    /// Takes all rules back: the disk works again. What a failed sync has lost stays lost.
     pub fn heal(&self) {
         self.plan.lock().rules.clear();
     }
@@ -266,12 +270,7 @@ impl FaultDisk {
     }
 
     fn wrap(&self, path: &Path, inner: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
-        Arc::new(FaultFile {
-            disk: self.clone(),
-            path: path.into(),
-            inner,
-            sync_failed: AtomicBool::new(false),
-        })
+        Arc::new(FaultFile { disk: self.clone(), path: path.into(), inner })
     }
 }
 
@@ -336,7 +335,6 @@ struct FaultFile {
     disk: FaultDisk,
     path: Arc<Path>,
     inner: Arc<dyn DiskFile>,
-    sync_failed: AtomicBool,
 }
 
 impl DiskFile for FaultFile {
@@ -355,14 +353,17 @@ impl DiskFile for FaultFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        if let Err(e) = self.disk.ask(Call::Sync, &[&self.path]) {
-            self.sync_failed.store(true, Ordering::Relaxed);
-            return Err(e);
-        }
-        if self.sync_failed.load(Ordering::Relaxed) {
-            return Ok(());
-        }
+        self.disk.ask(Call::Sync, &[&self.path]).inspect_err(|_| self.inner.lose_unsynced())?;
         self.inner.sync()
+    }
+
+    fn write_again(&self, from: u64) -> io::Result<()> {
+        self.disk.ask(Call::WriteAgain, &[&self.path])?;
+        self.inner.write_again(from)
+    }
+
+    fn lose_unsynced(&self) {
+        self.inner.lose_unsynced();
     }
 
     fn reserve(&self, bytes: u64) -> io::Result<()> {
@@ -399,6 +400,7 @@ impl DiskFile for FaultFile {
 #[cfg(test)]
 mod tests {
     use super::{At, Call, Errno, Fault, FaultDisk, Lasting};
+    use crate::vfs::crash::power_cut;
     use crate::vfs::memory::SimDisk;
     use crate::vfs::memory::recording::Op;
     use crate::vfs::{Cause, LockMode, Vfs, read_exact_at};
@@ -418,6 +420,7 @@ mod tests {
         file.append(b"hello")?;
         file.reserve(8)?;
         file.truncate(5)?;
+        file.write_again(2)?;
         file.sync()?;
         disk.rename("/d/a.tmp".as_ref(), "/d/a".as_ref())?;
         disk.sync_dir("/d".as_ref())?;
@@ -436,11 +439,11 @@ mod tests {
         let calls: Vec<_> = trace.iter().map(|op| op.call).collect();
         use Call::*;
         let expected = [
-            CreateDir, Lock, Create, Append, Reserve, Truncate, Sync, Rename, SyncDir, OpenAppend, Open,
-            Read, Link, List, Remove,
+            CreateDir, Lock, Create, Append, Reserve, Truncate, WriteAgain, Sync, Rename, SyncDir,
+            OpenAppend, Open, Read, Link, List, Remove,
         ];
         assert_eq!(calls, expected);
-        assert_eq!((whole.operations(), whole.faults()), (15, 0));
+        assert_eq!((whole.operations(), whole.faults()), (16, 0));
         for at in 0..whole.operations() {
             let (sim, faulty) = disk();
             faulty.fail_at(at, Errno::Io);
@@ -452,7 +455,9 @@ mod tests {
             let changes = trace[..at as usize]
                 .iter()
                 .filter(|op| !matches!(op.call, Lock | Open | OpenAppend | Read | List));
-            assert_eq!(sim.recording().ops().len(), changes.count(), "{at} did not reach the disk");
+            let recording = sim.recording();
+            let reached = recording.ops().iter().filter(|op| !matches!(op, Op::SyncFailed { .. }));
+            assert_eq!(reached.count(), changes.count(), "{at} did not reach the disk");
         }
     }
 
@@ -524,11 +529,18 @@ mod tests {
         let file = disk.create("/f".as_ref(), Cause::Log).unwrap();
         disk.rule(At::first(Call::Sync, ""), Fault::Fail(Errno::Io), Lasting::Once);
         file.append(b"x").unwrap();
+        sim.sync_dir("/".as_ref()).unwrap();
         file.sync().unwrap_err();
         file.sync().unwrap();
-        let synced = || sim.recording().ops().iter().filter(|op| matches!(op, Op::Sync { .. })).count();
-        assert_eq!(synced(), 0);
-        disk.append("/f".as_ref(), Cause::Log).unwrap().sync().unwrap();
-        assert_eq!(synced(), 1, "another handle is another matter");
+        let left = || power_cut(&sim.recording(), 0).get("/f").map(<[u8]>::to_vec);
+        assert_eq!((left(), sim.image().get("/f")), (Some(vec![]), Some(&b"x"[..])));
+        // Nor does another handle's, nor what is written behind it: where it stood is a hole.
+        let other = disk.append("/f".as_ref(), Cause::Log).unwrap();
+        other.append(b"y").unwrap();
+        other.sync().unwrap();
+        assert_eq!((left(), sim.image().get("/f")), (Some(b"\0y".to_vec()), Some(&b"xy"[..])));
+        other.write_again(0).unwrap();
+        other.sync().unwrap();
+        assert_eq!(left(), Some(b"xy".to_vec()));
     }
 }

@@ -5,7 +5,7 @@ pub mod recording;
 
 use crate::vfs::memory::image::{Content, Image};
 use crate::vfs::memory::recording::{Base, FileId, Mark, Op, Recording};
-use crate::vfs::{Cause, DirEntry, DirLock, DiskFile, LockMode, Vfs};
+use crate::vfs::{Cause, DirEntry, DirLock, DiskFile, LockMode, Vfs, read_exact_at};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
@@ -381,6 +381,20 @@ impl DiskFile for SimFile {
     fn sync(&self) -> io::Result<()> {
         self.disk.state.lock().log(|| Op::Sync { file: self.inode.id });
         Ok(())
+    }
+
+    fn write_again(&self, from: u64) -> io::Result<()> {
+        let mut bytes = vec![0; self.len().saturating_sub(from) as usize];
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        read_exact_at(self, &mut bytes, from)?;
+        let op = || Op::WriteAgain { file: self.inode.id, offset: from, bytes: bytes.into() };
+        self.change(op, |_| ())
+    }
+
+    fn lose_unsynced(&self) {
+        self.disk.state.lock().log(|| Op::SyncFailed { file: self.inode.id });
     }
 
     fn reserve(&self, bytes: u64) -> io::Result<()> {

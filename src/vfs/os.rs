@@ -9,7 +9,7 @@
 #![expect(clippy::disallowed_types, reason = "this is the file that touches the file system")]
 #![expect(clippy::disallowed_methods, reason = "this is the file that touches the file system")]
 
-use crate::vfs::{Cause, DirEntry, DirLock, DiskFile, LockMode, Vfs};
+use crate::vfs::{Cause, DirEntry, DirLock, DiskFile, LockMode, Vfs, read_exact_at};
 use memmap2::{Mmap, MmapOptions};
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -20,6 +20,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Zeros are written ahead in pieces of this many bytes.
 const ZEROS: usize = 256 << 10;
+
+/// Bytes that are written again with one call.
+const AGAIN: usize = 256 << 10;
 
 /// The operating system's file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -180,6 +183,18 @@ impl DiskFile for OsFile {
         self.syncs.run(|| self.file.sync_data())
     }
 
+    fn write_again(&self, from: u64) -> io::Result<()> {
+        let (mut at, end) = (from, self.len());
+        let mut bytes = vec![0; AGAIN.min(end.saturating_sub(from) as usize)];
+        while at < end {
+            let n = bytes.len().min((end - at) as usize);
+            read_exact_at(self, &mut bytes[..n], at)?;
+            self.file.write_all_at(&bytes[..n], at)?;
+            at += n as u64;
+        }
+        Ok(())
+    }
+
     fn reserve(&self, bytes: u64) -> io::Result<()> {
         let want = self.len.load(Ordering::Relaxed) + bytes;
         let zeros = vec![0; ZEROS];
@@ -229,8 +244,9 @@ impl DiskFile for OsFile {
         // SAFETY: a shared read-only map. It is dropped with `self`, and slices of it borrow
         // `self`. What must hold for `&[u8]` is that bytes handed out do not change or vanish while
         // they are borrowed:
-        // 1. `mapped` hands out only bytes below `len`, and those are never written again: appends
-        //    go behind them, and nothing else writes.
+        // 1. `mapped` hands out only bytes below `len`, and those never change: appends go behind
+        //    them, and `write_again` is called by recovery before anything is read by others, and
+        //    writes what is there.
         // 2. `map` may be asked for more than the file has yet; bytes beyond `len` are not handed
         //    out before an append has put them there (Release in `append`, Acquire in `len`), and
         //    Linux and macOS show appended pages in an existing shared map.

@@ -157,13 +157,23 @@ fn a_script_that_can_not_be_saved_takes_nothing_along() {
 }
 
 // Bitcask showed a violation, and the script went away with what was wrong on the other engine: it has no such sync.
+// Nor is that a mistake of who asked, as long as one of the engines has it; and where none has, that was said after
+// the first had been explored for its whole budget.
 #[test]
-fn a_script_is_saved_whatever_comes_after_it() {
+fn a_sync_is_left_out_of_the_engines_that_make_it() {
     let user = User { engine: "", dir: tempfile::tempdir().unwrap() };
-    let line = "crash compact --depth 1 --forget sync:merge-output --save shortest.txt";
+    let line = "crash compact --depth 1 --forget sync:merge-output --save shortest.txt --json";
     let answer = user.line(line);
-    assert!(answer.code == Some(2) && answer.stderr.contains("no workload here does that"), "{answer:?}");
+    assert!(
+        answer.code == Some(4) && answer.stderr.contains("no workload here does that, of lsm"),
+        "{answer:?}"
+    );
+    assert_eq!(String::from_utf8(answer.stdout).unwrap().lines().count(), 1);
     assert!(!user.read("shortest.txt").is_empty());
+    let none = "crash creation --depth 1 --forget sync:merge-output";
+    user.line(none).fails(2, "no workload here does that, of bitcask and lsm; `kvs crash --list`");
+    user.line("-e lsm crash --budget 1h --forget sync:merge-output")
+        .fails(2, "no workload here does that, of lsm");
 }
 
 // Bitcask was explored for its whole budget, and then a workload of the other engine was called unknown.

@@ -80,6 +80,9 @@ fn completions_for_every_shell() {
             assert_eq!((answer.code, &*answer.stderr), (Some(0), ""), "{shell}");
             assert!(String::from_utf8(answer.stdout).unwrap().contains("if-absent"), "{shell}");
         }
+        // The names of engines were left to be remembered.
+        let script = String::from_utf8(user.line("completions bash").stdout).unwrap();
+        assert!(script.contains("compgen -W \"bitcask lsm memory\""), "{script}");
         user.line("completions tcsh").fails(2, "possible values");
         assert!(user.names().is_empty());
     });

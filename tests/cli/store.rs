@@ -139,6 +139,24 @@ fn another_engine_than_the_owner_is_refused_before_anything_is_touched() {
     });
 }
 
+// "abc: a number of bytes", and which of five options that was had to be guessed.
+#[test]
+fn an_option_that_can_not_be_read_is_named() {
+    User::each(|user| {
+        let options = match user.engine {
+            "lsm" => {
+                &["cache_bytes=abc", "compression=abc", "mmap=abc", "filter_bits=abc", "comparator=abc"][..]
+            }
+            _ => &["segment_bytes=abc", "mmap=abc", "merge_garbage_ratio=abc"],
+        };
+        for option in options {
+            let name = option.split('=').next().unwrap();
+            let answer = user.line(&format!("-o {option} set k v"));
+            assert_eq!((answer.code, answer.stderr.contains(name)), (Some(2), true), "{option}: {answer:?}");
+        }
+    });
+}
+
 #[test]
 fn reading_only_refuses_to_write() {
     User::each(|user| {

@@ -10,12 +10,24 @@ use std::sync::Arc;
 pub(crate) fn synced_only(recording: &Recording) -> Image {
     let mut now = Disk::default();
     let mut durable = Disk::default();
+    // Changes of each file's bytes since its last sync.
+    let mut since: BTreeMap<FileId, Vec<&Op>> = BTreeMap::new();
     for op in recording.ops() {
         now.apply(op);
+        if let Some(file) = op.data_of() {
+            since.entry(file).or_default().push(op);
+        }
         match op {
             Op::Sync { file } => {
-                let content = now.files.get(file).cloned().unwrap_or_default();
-                durable.files.insert(*file, content);
+                since.remove(file).into_iter().flatten().for_each(|op| durable.apply(op));
+            }
+            // The file is shorter for certain, and that is all.
+            Op::SyncFailed { file } => {
+                for op in since.remove(file).into_iter().flatten() {
+                    if let Op::Truncate { len, .. } = op {
+                        durable.files.entry(*file).or_default().truncate(*len as usize);
+                    }
+                }
             }
             Op::SyncDir { dir } => {
                 let inside = |path: &Path| path.parent() == Some(dir);
@@ -62,10 +74,12 @@ impl Disk {
                 self.names.remove(from);
                 self.names.insert(to.clone(), Some(*file));
             }
-            Op::Append { file, offset, bytes } => self.write(*file, *offset, bytes),
+            Op::Append { file, offset, bytes } | Op::WriteAgain { file, offset, bytes } => {
+                self.write(*file, *offset, bytes)
+            }
             Op::Reserve { file, offset, len } => self.write(*file, *offset, &vec![0; *len as usize]),
             Op::Truncate { file, len } => self.files.entry(*file).or_default().resize(*len as usize, 0),
-            Op::SyncDir { .. } | Op::Sync { .. } | Op::Mark(_) => {}
+            Op::SyncDir { .. } | Op::Sync { .. } | Op::SyncFailed { .. } | Op::Mark(_) => {}
         }
     }
 

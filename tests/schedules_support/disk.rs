@@ -84,6 +84,9 @@ impl DiskFile for SteppedFile {
     fn sync(&self) -> io::Result<()> {
         self.step().sync()
     }
+    fn write_again(&self, from: u64) -> io::Result<()> {
+        self.step().write_again(from)
+    }
     fn reserve(&self, bytes: u64) -> io::Result<()> {
         self.step().reserve(bytes)
     }

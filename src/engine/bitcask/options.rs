@@ -1,6 +1,6 @@
 //! Bitcask's own options.
 
-use crate::engine::options::{OptionInfo, parse_bytes};
+use crate::engine::options::{OptionInfo, read_bytes, read_option};
 use crate::error::{Error, Result};
 
 /// How a Bitcask lays out its files and when it merges them.
@@ -61,15 +61,12 @@ impl BitcaskOptions {
 
     /// Sets one option by its name, from text.
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
-        fn read<T: std::str::FromStr>(name: &str, value: &str, form: &str) -> Result<T> {
-            value.parse().map_err(|_| Error::invalid(format!("{name}={value}: {form}")))
-        }
         match name {
-            "segment_bytes" => self.segment_bytes = parse_bytes(value)?,
-            "merge_garbage_ratio" => self.merge_garbage_ratio = read(name, value, "a number, as 0.5")?,
-            "max_open_segments" => self.max_open_segments = read(name, value, "a whole number")?,
-            "mmap" => self.mmap = read(name, value, "true or false")?,
-            "hints" => self.hints = read(name, value, "true or false")?,
+            "segment_bytes" => self.segment_bytes = read_bytes(name, value)?,
+            "merge_garbage_ratio" => self.merge_garbage_ratio = read_option(name, value, "a number, as 0.5")?,
+            "max_open_segments" => self.max_open_segments = read_option(name, value, "a whole number")?,
+            "mmap" => self.mmap = read_option(name, value, "true or false")?,
+            "hints" => self.hints = read_option(name, value, "true or false")?,
             _ => {
                 let names: Vec<_> = BitcaskOptions::list().iter().map(|option| option.name).collect();
                 let names = names.join(", ");

@@ -96,12 +96,13 @@ pub(super) struct Writer {
 impl Writer {
     /// Goes on behind the end that recovery found. What stands behind it is cut off, and what was found
     /// is made durable, before anything is done that builds on it: of what a killed process wrote, the
-    /// device may have nothing yet.
+    /// device may have nothing yet, and after a sync that failed it never would, but for being written again.
     pub(super) fn resume(found: FoundActive, next_seqno: u64) -> Result<Writer> {
         let FoundActive { segment, file, end, how, closed, mut synced } = found;
         if how != End::Clean {
             file.truncate(end)?;
         }
+        file.write_again(synced)?;
         // Everything before a `Close` was synced.
         if how != End::Clean || !closed {
             file.sync()?;

@@ -1,7 +1,7 @@
 //! The LSM tree's own options.
 
 use crate::engine::lsm::comparator::Order;
-use crate::engine::options::{OptionInfo, parse_bytes};
+use crate::engine::options::{OptionInfo, read_bytes, read_option};
 use crate::error::{Error, Result};
 use std::fmt;
 use std::str::FromStr;
@@ -211,27 +211,24 @@ impl LsmOptions {
     /// Sets one option by its name, from text. Ranges are checked by [`LsmOptions::validate`], when
     /// all are set: some depend on each other.
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
-        fn read<T: FromStr>(name: &str, value: &str, form: &str) -> Result<T> {
-            value.parse().map_err(|_| Error::invalid(format!("{name}={value}: {form}")))
-        }
-        let number = |name| read::<usize>(name, value, "a whole number");
+        let number = |name| read_option::<usize>(name, value, "a whole number");
         match name {
-            "memtable_bytes" | "memtable" => self.memtable_bytes = parse_bytes(value)?,
+            "memtable_bytes" | "memtable" => self.memtable_bytes = read_bytes(name, value)?,
             "sealed_memtables" => self.sealed_memtables = number(name)?,
-            "cache_bytes" | "cache" => self.cache_bytes = parse_bytes(value)?,
-            "block_bytes" => self.block_bytes = parse_bytes(value)?,
+            "cache_bytes" | "cache" => self.cache_bytes = read_bytes(name, value)?,
+            "block_bytes" => self.block_bytes = read_bytes(name, value)?,
             "restart_interval" => self.restart_interval = number(name)?,
             "filter_bits" => self.filter_bits = number(name)?,
             "compression" => self.compression = value.parse()?,
-            "table_bytes" => self.table_bytes = parse_bytes(value)?,
+            "table_bytes" => self.table_bytes = read_bytes(name, value)?,
             "level0_tables" => self.level0_tables = number(name)?,
             "level0_slowdown" => self.level0_slowdown = number(name)?,
             "level0_stop" => self.level0_stop = number(name)?,
-            "level_bytes" => self.level_bytes = parse_bytes(value)?,
+            "level_bytes" => self.level_bytes = read_bytes(name, value)?,
             "level_factor" => self.level_factor = number(name)? as u64,
             "compaction_jobs" => self.compaction_jobs = number(name)?,
             "max_open_tables" => self.max_open_tables = number(name)?,
-            "mmap" => self.mmap = read(name, value, "true or false")?,
+            "mmap" => self.mmap = read_option(name, value, "true or false")?,
             "comparator" => self.comparator = order(value)?,
             _ => {
                 let names: Vec<_> = LsmOptions::list().iter().map(|option| option.name).collect();

@@ -98,12 +98,13 @@ impl WalWriter {
 
     /// Goes on behind the end that recovery found. What stands behind it is cut off, and what was found
     /// is made durable, before anything is done that builds on it: of what a killed process wrote, the
-    /// device may have nothing yet.
+    /// device may have nothing yet, and after a sync that failed it never would, but for being written again.
     pub fn resume(found: FoundWal, store_id: u64) -> Result<WalWriter> {
         let FoundWal { number, first_seqno, file, end, how, closed, mut synced } = found;
         if how != End::Clean {
             file.truncate(end)?;
         }
+        file.write_again(synced)?;
         // Everything before a `Close` was synced.
         if how != End::Clean || !closed {
             file.sync()?;

@@ -14,9 +14,9 @@ pub struct Summary {
     pub engine: String,
     /// From which everything random was drawn.
     pub seed: u64,
-    /// How much was tried: `short`, `long`.
+    /// How much was tried in each round: `short`, `long`.
     pub effort: &'static str,
-    /// How often, each time with other random disks.
+    /// How often: once, or, with a budget of time, until it was over; each time with other random disks.
     pub rounds: u64,
     /// What was left out on purpose, and how often; empty if nothing was.
     pub forgotten: Vec<String>,

@@ -116,7 +116,7 @@ impl Display for Failure {
 }
 
 /// The kinds of calls that can fail, as one word each.
-pub const CALLS: [(&str, Option<Call>); 16] = [
+pub const CALLS: [(&str, Option<Call>); 17] = [
     ("any", None),
     ("create", Some(Call::Create)),
     ("open_append", Some(Call::OpenAppend)),
@@ -130,6 +130,7 @@ pub const CALLS: [(&str, Option<Call>); 16] = [
     ("lock", Some(Call::Lock)),
     ("append", Some(Call::Append)),
     ("sync", Some(Call::Sync)),
+    ("write_again", Some(Call::WriteAgain)),
     ("reserve", Some(Call::Reserve)),
     ("truncate", Some(Call::Truncate)),
     ("read", Some(Call::Read)),

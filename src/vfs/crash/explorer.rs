@@ -153,6 +153,9 @@ impl<'r, J: FnMut(&State<'_>) -> Result<(), String>> Explorer<'r, J> {
     /// The states that are made by rule, the likeliest first, and those of the newest operations before those
     /// of the oldest.
     fn power_cuts(&mut self) -> Result<(), Stop> {
+        if self.model.has_lost() {
+            self.show(Crash::PowerCut)?;
+        }
         let pending = self.fates.len();
         let new = self.shown.unwrap_or(0)..pending;
         let prefixes = self.shown.map_or(0, |shown| shown + 1)..pending;
@@ -274,7 +277,7 @@ impl<'r, J: FnMut(&State<'_>) -> Result<(), String>> Explorer<'r, J> {
         }
         self.room -= 1;
         self.report.states += 1;
-        let image = self.model.image(&self.fates);
+        let image = self.model.image(&self.fates, crash);
         if !self.seen.insert((image.hash(), self.progress.floor(crash))) {
             return Ok(());
         }

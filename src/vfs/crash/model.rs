@@ -1,5 +1,6 @@
 //! What a disk is sure to hold at one moment of a recording, and what may still be lost.
 
+use crate::vfs::crash::timeline::Crash;
 use crate::vfs::memory::image::{Content, Image};
 use crate::vfs::memory::recording::{FileId, Op, Recording};
 use crate::vfs::memory::write_at;
@@ -99,6 +100,8 @@ fn is_reachable(dirs: &BTreeSet<Arc<Path>>, path: &Path) -> bool {
 struct Bytes {
     durable: Content,
     full: Content,
+    /// What everybody sees, but for what is pending; `None` where that is what is sure: no sync has failed.
+    seen: Option<Content>,
 }
 
 /// An operation that no sync has made durable yet.
@@ -138,7 +141,7 @@ impl<'r> Model<'r> {
         };
         for (file, content) in &base.files {
             let slot = model.slot(*file);
-            model.files[slot] = Bytes { durable: content.clone(), full: content.clone() };
+            model.files[slot] = Bytes { durable: content.clone(), full: content.clone(), seen: None };
         }
         model
     }
@@ -159,6 +162,7 @@ impl<'r> Model<'r> {
         match op {
             Op::Mark(_) => Step::Same,
             Op::Sync { file } => self.sync(*file),
+            Op::SyncFailed { file } => self.lose(*file),
             Op::SyncDir { dir } => self.sync_dir(dir),
             _ => {
                 let slot = op.data_of().map(|file| self.slot(file));
@@ -174,9 +178,35 @@ impl<'r> Model<'r> {
 
     fn sync(&mut self, file: FileId) -> Step {
         let slot = self.slot(file);
+        let bytes = &mut self.files[slot];
+        if bytes.seen.is_some() {
+            let synced = self.pending.iter().filter(|pending| pending.slot == Some(slot));
+            synced.for_each(|pending| write(bytes.durable.make_mut(), pending.op, Fate::Kept));
+            bytes.seen = Some(bytes.full.clone());
+        } else {
+            bytes.durable = bytes.full.clone();
+        }
+        self.settle(slot)
+    }
+
+    /// A sync of the file has failed: what was written is there to be read, and no later sync makes it durable.
+    /// The new length of a file that was cut is another matter: it is a name's kin.
+    fn lose(&mut self, file: FileId) -> Step {
+        let slot = self.slot(file);
+        let bytes = &mut self.files[slot];
+        for pending in self.pending.iter().filter(|pending| pending.slot == Some(slot)) {
+            if let Op::Truncate { len, .. } = pending.op {
+                bytes.durable.make_mut().truncate(*len as usize);
+            }
+        }
+        bytes.seen = Some(bytes.full.clone());
+        self.settle(slot)
+    }
+
+    /// Nothing that was done to this file's bytes is pending any more.
+    fn settle(&mut self, slot: usize) -> Step {
         let before = self.pending.len();
         self.pending.retain(|pending| pending.slot != Some(slot));
-        self.files[slot].durable = self.files[slot].full.clone();
         if self.pending.len() < before { Step::Settled } else { Step::Same }
     }
 
@@ -193,10 +223,15 @@ impl<'r> Model<'r> {
         if self.pending.len() < before { Step::Settled } else { Step::Same }
     }
 
-    /// The disk after a crash in which the pending operations met these fates.
-    pub(super) fn image(&self, fates: &[Fate]) -> Image {
+    /// Whether some file is not on the device as it is seen, whatever becomes of what is pending.
+    pub(super) fn has_lost(&self) -> bool {
+        self.files.iter().any(|bytes| bytes.seen.is_some())
+    }
+
+    /// The disk after a crash of this kind in which the pending operations met these fates.
+    pub(super) fn image(&self, fates: &[Fate], crash: Crash) -> Image {
         let names = self.names(fates);
-        let contents = self.contents(fates);
+        let contents = self.contents(fates, crash);
         let files = names.files.iter().map(|(path, file)| {
             let content = self.slots.get(file).map(|slot| contents[*slot].clone());
             (path.clone(), content.unwrap_or_default())
@@ -215,15 +250,20 @@ impl<'r> Model<'r> {
     }
 
     /// The bytes of every file, by slot.
-    fn contents(&self, fates: &[Fate]) -> Vec<Content> {
+    fn contents(&self, fates: &[Fate], crash: Crash) -> Vec<Content> {
         let (mut any_kept, mut all_kept) = (vec![false; self.files.len()], vec![true; self.files.len()]);
         let ops = || self.pending.iter().zip(fates).filter_map(|(p, fate)| Some((p.slot?, p.op, *fate)));
         for (slot, _, fate) in ops() {
             any_kept[slot] |= fate != Fate::Lost;
             all_kept[slot] &= fate == Fate::Kept;
         }
-        let pick = |(slot, bytes): (usize, &Bytes)| {
-            if all_kept[slot] { bytes.full.clone() } else { bytes.durable.clone() }
+        for (all_kept, bytes) in all_kept.iter_mut().zip(&self.files) {
+            *all_kept &= bytes.seen.is_none() || crash == Crash::Kill;
+        }
+        let pick = |(slot, bytes): (usize, &Bytes)| match (&bytes.seen, crash) {
+            _ if all_kept[slot] => bytes.full.clone(),
+            (Some(seen), Crash::Kill) => seen.clone(),
+            _ => bytes.durable.clone(),
         };
         let mut contents: Vec<Content> = self.files.iter().enumerate().map(pick).collect();
         for (slot, op, fate) in ops() {
@@ -239,12 +279,15 @@ impl<'r> Model<'r> {
 fn write(content: &mut Vec<u8>, op: &Op, fate: Fate) {
     let (offset, len) = match op {
         Op::Append { offset, bytes, .. } => (*offset as usize, bytes.len()),
+        Op::WriteAgain { offset, bytes, .. } => (*offset as usize, bytes.len()),
         Op::Reserve { offset, len, .. } => (*offset as usize, *len as usize),
         Op::Truncate { len, .. } => return content.resize(*len as usize, 0),
         _ => return,
     };
     let mut put = |from: usize, to: usize| match op {
-        Op::Append { bytes, .. } => write_at(content, offset + from, &bytes[from..to]),
+        Op::Append { bytes, .. } | Op::WriteAgain { bytes, .. } => {
+            write_at(content, offset + from, &bytes[from..to])
+        }
         _ if content.len() < offset + to => content.resize(offset + to, 0),
         _ => {}
     };
@@ -349,6 +392,7 @@ pub(super) fn describe(recording: &Recording, pending: &[Pending<'_>], fates: &[
 #[cfg(test)]
 mod tests {
     use super::{Fate, Model, Tear, tears, write};
+    use crate::vfs::crash::timeline::Crash;
     use crate::vfs::memory::SimDisk;
     use crate::vfs::memory::recording::{FileId, Op};
     use crate::vfs::{Cause, DiskFile, Vfs};
@@ -406,6 +450,7 @@ mod tests {
             (7, Some(file)) => file.sync().unwrap(),
             (8, Some(file)) => file.reserve(b.into()).unwrap(),
             (9, Some(file)) => file.truncate(u64::from(b) / 8).unwrap(),
+            (10, Some(file)) => drop(file.write_again(u64::from(b) / 16)),
             (_, Some(file)) => file.append(&vec![b; b as usize % 9]).unwrap(),
             (_, None) => {}
         }
@@ -430,10 +475,10 @@ mod tests {
             let mut model = Model::new(&recording);
             for (index, op) in recording.ops().iter().enumerate() {
                 model.step(index, op);
-                prop_assert_eq!(&model.image(&vec![Fate::Kept; model.pending().len()]), &images[index + 1]);
+                prop_assert_eq!(&model.image(&vec![Fate::Kept; model.pending().len()], Crash::Kill), &images[index + 1]);
             }
             prop_assert!(model.pending().is_empty());
-            prop_assert_eq!(&model.image(&[]), &disk.image());
+            prop_assert_eq!(&model.image(&[], Crash::PowerCut), &disk.image());
         }
     }
 }

@@ -49,8 +49,12 @@ pub enum Op {
     Reserve { file: FileId, offset: u64, len: u64 },
     /// The file was cut.
     Truncate { file: FileId, len: u64 },
+    /// Bytes were written over the same bytes.
+    WriteAgain { file: FileId, offset: u64, bytes: Arc<[u8]> },
     /// The bytes of a file were made durable.
     Sync { file: FileId },
+    /// Not durable, and not to be by a later sync: what was written to the file since the last one.
+    SyncFailed { file: FileId },
     /// Nothing happened to the disk here; a test said something.
     Mark(Mark),
 }
@@ -59,7 +63,10 @@ impl Op {
     /// The file whose bytes this changes; `None` if it changes names, or nothing.
     pub fn data_of(&self) -> Option<FileId> {
         match self {
-            Op::Append { file, .. } | Op::Reserve { file, .. } | Op::Truncate { file, .. } => Some(*file),
+            Op::Append { file, .. }
+            | Op::Reserve { file, .. }
+            | Op::Truncate { file, .. }
+            | Op::WriteAgain { file, .. } => Some(*file),
             _ => None,
         }
     }
@@ -230,7 +237,11 @@ impl Recording {
             }
             Op::Reserve { file, offset, len } => format!("reserve {len} bytes at {offset} in {}", name(file)),
             Op::Truncate { file, len } => format!("truncate {} to {len}", name(file)),
+            Op::WriteAgain { file, offset, bytes } => {
+                format!("write {} bytes at {offset} of {} again", bytes.len(), name(file))
+            }
             Op::Sync { file } => format!("sync {}", name(file)),
+            Op::SyncFailed { file } => format!("sync {}, which fails", name(file)),
             Op::Mark(mark) => format!("{mark:?}"),
         }
     }
