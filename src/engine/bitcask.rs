@@ -350,6 +350,8 @@ impl Store {
     fn seal_active(&self) -> Result<u64> {
         self.health.check()?;
         let mut writer = self.active.lock();
+        // Again: who held the writer may have failed, and what he was refused would be sealed.
+        self.health.check()?;
         let writer = writer.as_mut().ok_or(Error::ReadOnly)?;
         let _watch = self.health.watch("a rotation");
         if !writer.log.is_empty() {

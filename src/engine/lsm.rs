@@ -69,7 +69,7 @@ use crate::engine::lsm::maker::Maker;
 use crate::engine::lsm::memtable::Memtable;
 use crate::engine::lsm::options::{LsmOptions, NAME};
 use crate::engine::lsm::pressure::{Pressure, Relief};
-use crate::engine::lsm::read::{Past, PinnedCursor, Reads};
+use crate::engine::lsm::read::{Past, PinnedCursor, Reads, check_range};
 use crate::engine::lsm::recover::{Purpose, Recovered, recover};
 use crate::engine::lsm::snapshots::Snapshots;
 use crate::engine::lsm::table::store::TableStore;
@@ -483,6 +483,8 @@ impl Store {
     fn seal_active(&self) -> Result<()> {
         self.health.check()?;
         let mut writer = self.active.lock();
+        // Again: who held the writer may have failed, and what he was refused would be sealed.
+        self.health.check()?;
         let writer = writer.as_mut().ok_or(Error::ReadOnly)?;
         let _watch = self.health.watch("a rotation");
         self.seal(writer)
@@ -506,6 +508,7 @@ impl Store {
 
     /// The user's. What is in memory goes to tables first.
     fn compact(&self, range: &KeyRange) -> Result<()> {
+        check_range(range, self.reads.views.order())?;
         self.flush()?;
         self.compactor.compact(range)
     }
@@ -516,6 +519,7 @@ impl Store {
     fn load(&self, pairs: &mut dyn Pairs) -> Result<u64> {
         self.health.check()?;
         let mut writer = self.active.lock();
+        self.health.check()?;
         let writer = writer.as_mut().ok_or(Error::ReadOnly)?;
         check_seqnos(writer.last_seqno(), 1)?;
         self.sync_before_a_wait(writer)?;
@@ -559,12 +563,16 @@ impl Store {
         if is_long(&writer) {
             self.seal(&mut writer)?;
         }
-        self.flusher.flush_sealed()?;
+        let flushed = self.flusher.flush_sealed();
+        // A table that can not be written keeps nothing from being durable: its log is. The log that grows is only
+        // if it is synced now, for who did that behind writers has ended.
+        self.health.check()?;
         if writer.wal.was_written() {
             let meta = writer.wal.close()?;
             let add = vec![(writer.wal.number(), LiveFile::Wal(meta))];
             self.catalog.apply(Edit { add, ..Edit::default() })?;
         }
+        flushed?;
         self.catalog.close()
     }
 }
@@ -589,7 +597,9 @@ impl Drop for Lsm {
 mod tests {
     use super::{Lsm, LsmOptions};
     use crate::engine::batch::WriteBatch;
+    use crate::engine::lsm::comparator::Order;
     use crate::engine::options::OpenOptions;
+    use crate::engine::range::KeyRange;
     use crate::engine::request::{Ask, Request};
     use crate::engine::{KvsEngine, KvsRead};
     use crate::error::Error;
@@ -597,6 +607,20 @@ mod tests {
     use crate::vfs::memory::SimDisk;
     use std::path::Path;
     use std::sync::Arc;
+
+    /// A prefix is no range in another order: a scan said so, and a compaction of it did nothing and called it done.
+    #[test]
+    fn crossed_ends_in_another_order_are_refused_by_a_compaction_too() {
+        let open = OpenOptions { disk: Arc::new(SimDisk::new()), ..OpenOptions::default() };
+        let options = LsmOptions { comparator: Some(Order::Reverse), ..LsmOptions::tiny() };
+        let lsm = Lsm::open(Path::new("/store"), open, options).unwrap();
+        lsm.set(b"user:1", b"x").unwrap();
+        let prefix = KeyRange::prefix("user:");
+        assert!(matches!(lsm.scan(prefix.clone()).err(), Some(Error::InvalidArgument(_))));
+        assert!(matches!(lsm.compact_range(&prefix), Err(Error::InvalidArgument(_))));
+        lsm.compact_range(&KeyRange::of("user;".."user:")).unwrap();
+        lsm.compact_range(&KeyRange::all()).unwrap();
+    }
 
     /// Whoever synced beside a writer for whom there was no room was refused with him.
     #[test]

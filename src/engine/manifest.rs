@@ -25,7 +25,7 @@ use crate::record::frame::{CLOSE, HEADER_LEN, Header, Part};
 use crate::record::reader::{End, LogReader, checksum, holds_record};
 use crate::record::writer::LogWriter;
 use crate::vfs::Cause;
-use crate::vfs::dir::Dir;
+use crate::vfs::dir::{Dir, Replacement};
 use bincode::Options;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -209,7 +209,8 @@ impl<F: Serialize + DeserializeOwned + Clone> Manifest<F> {
         let mut files = Files::default();
         let edit = Edit { add: live, ..Edit::default() };
         files.apply(&edit).map_err(Error::InvalidArgument)?;
-        Manifest::put(dir, Header { store_id, number: 1, kind: LOG_KIND }, files)
+        let new = dir.begin_replacement(MANIFEST, Cause::Manifest)?;
+        Manifest::put(dir, new, Header { store_id, number: 1, kind: LOG_KIND }, files)
     }
 
     /// Goes on with a manifest that was read. A torn edit is cut off; then everything that was read
@@ -238,12 +239,12 @@ impl<F: Serialize + DeserializeOwned + Clone> Manifest<F> {
     }
 
     /// Writes a manifest with one edit and puts it in place.
-    fn put(dir: &Dir, header: Header, files: Files<F>) -> Result<Manifest<F>> {
+    fn put(dir: &Dir, new: Replacement, header: Header, files: Files<F>) -> Result<Manifest<F>> {
         let mut bytes = header.encode().to_vec();
         let payload = files.snapshot().encode();
         let record = (EDIT, Part::Full);
         crate::record::frame::encode(&mut bytes, header.salt(), HEADER_LEN, record, None, &[&payload]);
-        dir.replace(MANIFEST, &bytes, Cause::Manifest)?;
+        new.finish(&bytes)?;
         let file = dir.append(MANIFEST, Cause::Manifest)?;
         let fresh_bytes = bytes.len() as u64;
         let mut log = LogWriter::resume(file, header, crc32c::crc32c(&bytes));
@@ -256,9 +257,12 @@ impl<F: Serialize + DeserializeOwned + Clone> Manifest<F> {
     pub fn apply(&mut self, mut edit: Edit<F>) -> Result<()> {
         self.files.apply(&edit).map_err(Error::InvalidArgument)?;
         edit.next_number = self.files.next_number;
-        if self.log.end() > REPLACE_AT_BYTES.max(4 * self.fresh_bytes) {
+        // Where no file can be made, for want of a descriptor or of room, the old one is good enough.
+        if self.log.end() > REPLACE_AT_BYTES.max(4 * self.fresh_bytes)
+            && let Ok(new) = self.dir.begin_replacement(MANIFEST, Cause::Manifest)
+        {
             let header = Header { number: self.header.number + 1, ..self.header };
-            *self = Manifest::put(&self.dir, header, self.files.clone())?;
+            *self = Manifest::put(&self.dir, new, header, self.files.clone())?;
             return Ok(());
         }
         self.log.push(EDIT, Part::Full, &[&edit.encode()]);

@@ -15,7 +15,7 @@ pub enum Direction {
     Reverse,
 }
 
-/// Keys between two bounds, compared as bytes.
+/// Keys between two bounds, in the order of the store: that of bytes, but for an LSM tree with another comparator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRange {
     /// Where it begins: the low end, in either direction.
@@ -47,7 +47,8 @@ impl KeyRange {
         }
     }
 
-    /// Keys that begin with `prefix`: from it up to the next string that does not.
+    /// Keys that begin with `prefix`: from it up to the next string that does not, in the order of bytes. For a
+    /// store in another order it is no range: most are refused there, and one of `0xff` alone has no end.
     pub fn prefix(prefix: impl AsRef<[u8]>) -> KeyRange {
         let prefix = prefix.as_ref();
         let end = match prefix.iter().rposition(|&byte| byte != 0xff) {

@@ -14,7 +14,6 @@ use crate::vfs::crash::dice::Dice;
 use crate::vfs::crash::explorer::Explorer;
 use crate::vfs::crash::model::{Fate, Model};
 use crate::vfs::crash::state::{Report, State};
-use crate::vfs::crash::timeline::Crash;
 use crate::vfs::memory::image::Image;
 use crate::vfs::memory::recording::Recording;
 
@@ -93,5 +92,5 @@ pub fn power_cut(recording: &Recording, seed: u64) -> Image {
         1..=3 => dice.operations(pending, &mut fates),
         _ => dice.prefixes(pending, &mut fates),
     }
-    model.image(&fates, Crash::PowerCut)
+    model.image(&fates)
 }

@@ -165,12 +165,14 @@ impl Dir {
     /// Puts a whole file in place: after a crash there is the old one or the new one, never a mix.
     /// The bytes are synced before the name is taken, and the name before this returns.
     pub fn replace(&self, name: &str, bytes: &[u8], cause: Cause) -> Result<()> {
-        let tmp = format!("{name}{TMP_SUFFIX}");
-        let file = self.create(&tmp, cause)?;
-        file.append(bytes)?;
-        file.sync()?;
-        self.rename(&tmp, name)?;
-        self.sync()
+        self.begin_replacement(name, cause)?.finish(bytes)
+    }
+
+    /// Makes the file that will take the place of another, and has none of its bytes yet. After an error nothing
+    /// was done.
+    pub fn begin_replacement(&self, name: &str, cause: Cause) -> Result<Replacement> {
+        let file = self.create(&format!("{name}{TMP_SUFFIX}"), cause)?;
+        Ok(Replacement { dir: self.clone(), name: name.to_owned(), file })
     }
 
     /// Puts a file of this directory into `to`, by a hard link where the disk has them, else by
@@ -199,6 +201,27 @@ impl Dir {
             at += n as u64;
         }
         target.sync()
+    }
+}
+
+/// A file that is about to take the place of another.
+#[derive(Debug)]
+pub struct Replacement {
+    dir: Dir,
+    name: String,
+    file: File,
+}
+
+impl Replacement {
+    /// Puts it in place with these bytes, as [`Dir::replace`] does.
+    pub fn finish(self, bytes: &[u8]) -> Result<()> {
+        let Replacement { dir, name, file } = self;
+        file.append(bytes)?;
+        file.sync()?;
+        // Its descriptor is what the sync of the directory may be short of.
+        drop(file);
+        dir.rename(&format!("{name}{TMP_SUFFIX}"), &name)?;
+        dir.sync()
     }
 }
 

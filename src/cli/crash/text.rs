@@ -40,6 +40,9 @@ pub(super) fn put(out: &mut impl Write, summary: &Summary, color: bool) -> io::R
         summary.violations,
         short(summary.states_per_second)
     )?;
+    if summary.truncated > 0 {
+        writeln!(out, "{} cuts had no room for all states that are made by rule", summary.truncated)?;
+    }
     if let Some(example) = &summary.first {
         put_example(out, example)?;
     }

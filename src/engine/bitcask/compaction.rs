@@ -224,7 +224,7 @@ impl Copier<'_> {
         }
         self.finish_output()?;
         if !self.done.outputs.is_empty() {
-            self.shelf.dir.sync()?;
+            self.shelf.with_descriptor(|| self.shelf.dir.sync())?;
         }
         Ok(())
     }
@@ -290,7 +290,7 @@ impl Copier<'_> {
         };
         output.meta.state = SegmentState::Sealed(sealed);
         if self.job.hints {
-            output.entries.write(&self.shelf.dir, self.shelf.store_id, output.number, &sealed)?;
+            output.entries.write_if_possible(self.shelf, output.number, &sealed);
         }
         self.done.written_bytes += sealed.len;
         if let Some(OpenOutput { number, meta, entries, from, .. }) = self.open.take() {

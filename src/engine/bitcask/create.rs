@@ -43,7 +43,7 @@ pub(super) fn begin_active(
 ) -> Result<(LogWriter, Arc<Segment>)> {
     let begin = || begin_segment(&shelf.dir, shelf.store_id, number, first_seqno, Cause::Log);
     let (log, meta) = shelf.with_descriptor(begin)?;
-    shelf.dir.sync()?;
+    shelf.with_descriptor(|| shelf.dir.sync())?;
     let segment = Segment::active(shelf.clone(), number, &meta, log.file().clone(), capacity);
     Ok((log, Arc::new(segment)))
 }

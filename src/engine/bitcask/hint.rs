@@ -21,7 +21,8 @@
 use crate::codec::Reader;
 use crate::engine::bitcask::keydir::SHARDS;
 use crate::engine::bitcask::keydir::place::Place;
-use crate::engine::bitcask::segment::Sealed;
+use crate::engine::bitcask::segment::{Sealed, Shelf};
+use crate::engine::event::Event;
 use crate::engine::filename;
 use crate::error::Result;
 use crate::record::frame::{HEADER_LEN, Header};
@@ -97,6 +98,18 @@ impl HintBuilder {
     /// The entries of one shard.
     pub fn part(&self, shard: usize) -> Entries<'_> {
         Entries { reader: Reader::new(&self.parts[shard]) }
+    }
+
+    /// Writes the hint of segment `number`. One that can not be written is told, and harms nothing: the next
+    /// opening reads the segment itself.
+    pub fn write_if_possible(&self, shelf: &Shelf, number: u64, sealed: &Sealed) {
+        let write = || self.write(&shelf.dir, shelf.store_id, number, sealed);
+        if let Err(error) = shelf.with_descriptor(write) {
+            let name = filename::hint(number);
+            // What there is of it takes room, and no more: half a hint is no hint.
+            let _ = shelf.dir.remove(&name);
+            shelf.listener.tell(Event::BackgroundFailed { reason: format!("{name}: {error}") });
+        }
     }
 
     /// Writes the hint of segment `number`. Not synced: see above.

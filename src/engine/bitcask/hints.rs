@@ -23,11 +23,12 @@ pub fn write_missing(shelf: &Shelf, index: &Index) -> Result<()> {
         let name = filename::hint(segment.number);
         let is_missing = !entries.iter().any(|entry| entry.name == name) || segment.is_hint_refused();
         let Some(sealed) = segment.sealed().filter(|_| is_missing) else { continue };
-        let hint = collect(shelf, &index.keydir, segment)
-            .and_then(|hint| hint.write(&shelf.dir, shelf.store_id, segment.number, sealed));
-        if let Err(error) = hint {
+        match collect(shelf, &index.keydir, segment) {
+            Ok(hint) => hint.write_if_possible(shelf, segment.number, sealed),
             // The next opening reads the segment itself, and finds the damage if there is any.
-            shelf.listener.tell(Event::BackgroundFailed { reason: format!("{name}: {error}") });
+            Err(error) => {
+                shelf.listener.tell(Event::BackgroundFailed { reason: format!("{name}: {error}") });
+            }
         }
     }
     Ok(())

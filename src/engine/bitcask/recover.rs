@@ -175,6 +175,9 @@ pub fn remove_leftovers(shelf: &Shelf, leftovers: &[String]) {
     }
 }
 
+/// Hints that are loaded together: the more, the fewer walks through the keydir; each takes a descriptor.
+const HINTS_AT_ONCE: usize = 32;
+
 struct Loader<'a> {
     shelf: &'a Arc<Shelf>,
     keydir: &'a Keydir,
@@ -216,6 +219,10 @@ impl Loader<'_> {
                 Ok(hint) => {
                     from_hints += 1;
                     row.push((segment, hint));
+                    // Each keeps its file open.
+                    if row.len() >= HINTS_AT_ONCE {
+                        self.load_hints(&std::mem::take(&mut row));
+                    }
                 }
                 Err(reason) => {
                     from_logs += 1;

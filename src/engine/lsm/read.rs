@@ -231,7 +231,7 @@ fn hit(seqno: u64, kind: Kind, value: Value) -> Hit {
 
 /// A range whose ends are crossed holds nothing. In another order than that of bytes, crossed ends are
 /// more likely a mistake: a prefix, or ends that were meant as bytes.
-fn check_range(range: &KeyRange, order: &Order) -> Result<()> {
+pub(super) fn check_range(range: &KeyRange, order: &Order) -> Result<()> {
     let (Bound::Included(start) | Bound::Excluded(start), Bound::Included(end) | Bound::Excluded(end)) =
         (&range.start, &range.end)
     else {
@@ -396,9 +396,11 @@ pub struct PinnedCursor {
 impl PinnedCursor {
     /// A cursor over the present.
     pub fn present(reads: &Arc<Reads>, range: KeyRange) -> Result<PinnedCursor> {
-        // The view first, the moment second: see [`crate::engine::lsm::view`].
-        let view = reads.views.pin();
+        // The moment first, and the view second. While it is held nothing that it needs goes, and a view that is
+        // younger has all of it. An older one may share its memtable with a load that came between, which has its
+        // tables in the younger: it would show what was written after the load, and not the load.
         let moment = reads.snapshots.hold();
+        let view = reads.views.pin();
         PinnedCursor::over(reads, &view, moment, range)
     }
 

@@ -28,6 +28,8 @@ pub struct Summary {
     pub distinct_disks: u64,
     /// States that were worked out.
     pub states: u64,
+    /// Cuts at which there was no room for all states that are made by rule; the next ones show some of these.
+    pub truncated: u64,
     /// States that were held against the history: a disk may be judged several times, with other promises.
     pub judgements: u64,
     /// Promises that were found broken; no more than the first ten of each part of an experiment.
@@ -128,6 +130,7 @@ impl Tally {
             all.extend(disks);
             summary.left_out += outcome.left_out as u64;
             summary.judgements += report.distinct;
+            summary.truncated += report.truncated;
         }
     }
 

@@ -277,7 +277,10 @@ impl<'r, J: FnMut(&State<'_>) -> Result<(), String>> Explorer<'r, J> {
         }
         self.room -= 1;
         self.report.states += 1;
-        let image = self.model.image(&self.fates, crash);
+        let image = match crash {
+            Crash::Kill => self.model.image_after_kill(&self.fates),
+            Crash::PowerCut => self.model.image(&self.fates),
+        };
         if !self.seen.insert((image.hash(), self.progress.floor(crash))) {
             return Ok(());
         }

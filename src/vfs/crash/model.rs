@@ -1,6 +1,5 @@
 //! What a disk is sure to hold at one moment of a recording, and what may still be lost.
 
-use crate::vfs::crash::timeline::Crash;
 use crate::vfs::memory::image::{Content, Image};
 use crate::vfs::memory::recording::{FileId, Op, Recording};
 use crate::vfs::memory::write_at;
@@ -228,10 +227,19 @@ impl<'r> Model<'r> {
         self.files.iter().any(|bytes| bytes.seen.is_some())
     }
 
-    /// The disk after a crash of this kind in which the pending operations met these fates.
-    pub(super) fn image(&self, fates: &[Fate], crash: Crash) -> Image {
+    /// The disk after a power cut in which the pending operations met these fates.
+    pub(super) fn image(&self, fates: &[Fate]) -> Image {
+        self.image_of(fates, false)
+    }
+
+    /// What a process finds that comes after a kill, in which the last write may have been cut short.
+    pub(super) fn image_after_kill(&self, fates: &[Fate]) -> Image {
+        self.image_of(fates, true)
+    }
+
+    fn image_of(&self, fates: &[Fate], is_kill: bool) -> Image {
         let names = self.names(fates);
-        let contents = self.contents(fates, crash);
+        let contents = self.contents(fates, is_kill);
         let files = names.files.iter().map(|(path, file)| {
             let content = self.slots.get(file).map(|slot| contents[*slot].clone());
             (path.clone(), content.unwrap_or_default())
@@ -250,7 +258,7 @@ impl<'r> Model<'r> {
     }
 
     /// The bytes of every file, by slot.
-    fn contents(&self, fates: &[Fate], crash: Crash) -> Vec<Content> {
+    fn contents(&self, fates: &[Fate], is_kill: bool) -> Vec<Content> {
         let (mut any_kept, mut all_kept) = (vec![false; self.files.len()], vec![true; self.files.len()]);
         let ops = || self.pending.iter().zip(fates).filter_map(|(p, fate)| Some((p.slot?, p.op, *fate)));
         for (slot, _, fate) in ops() {
@@ -258,11 +266,11 @@ impl<'r> Model<'r> {
             all_kept[slot] &= fate == Fate::Kept;
         }
         for (all_kept, bytes) in all_kept.iter_mut().zip(&self.files) {
-            *all_kept &= bytes.seen.is_none() || crash == Crash::Kill;
+            *all_kept &= bytes.seen.is_none() || is_kill;
         }
-        let pick = |(slot, bytes): (usize, &Bytes)| match (&bytes.seen, crash) {
+        let pick = |(slot, bytes): (usize, &Bytes)| match &bytes.seen {
             _ if all_kept[slot] => bytes.full.clone(),
-            (Some(seen), Crash::Kill) => seen.clone(),
+            Some(seen) if is_kill => seen.clone(),
             _ => bytes.durable.clone(),
         };
         let mut contents: Vec<Content> = self.files.iter().enumerate().map(pick).collect();
@@ -392,7 +400,6 @@ pub(super) fn describe(recording: &Recording, pending: &[Pending<'_>], fates: &[
 #[cfg(test)]
 mod tests {
     use super::{Fate, Model, Tear, tears, write};
-    use crate::vfs::crash::timeline::Crash;
     use crate::vfs::memory::SimDisk;
     use crate::vfs::memory::recording::{FileId, Op};
     use crate::vfs::{Cause, DiskFile, Vfs};
@@ -475,10 +482,10 @@ mod tests {
             let mut model = Model::new(&recording);
             for (index, op) in recording.ops().iter().enumerate() {
                 model.step(index, op);
-                prop_assert_eq!(&model.image(&vec![Fate::Kept; model.pending().len()], Crash::Kill), &images[index + 1]);
+                prop_assert_eq!(&model.image_after_kill(&vec![Fate::Kept; model.pending().len()]), &images[index + 1]);
             }
             prop_assert!(model.pending().is_empty());
-            prop_assert_eq!(&model.image(&[], Crash::PowerCut), &disk.image());
+            prop_assert_eq!(&model.image(&[]), &disk.image());
         }
     }
 }

@@ -7,6 +7,13 @@
 //! `(1 - g) / g` times in the long run, so write amplification is `1 / g`, whatever the store's size.
 //! A trigger of so many *bytes* of garbage copies all live data each time: its amplification grows
 //! with the store.
+//!
+//! # What stands in the way of tombstones
+//!
+//! A tombstone goes only when nothing older can hold a value of its key, and one dead record in a segment that
+//! is otherwise cold is enough to leave that open: never worth a merge of its own, it would keep the tombstones
+//! of all keys that are ever removed. So such segments are merged when that frees enough *elsewhere*: by the same
+//! part, of what is copied of them and what goes with the tombstones.
 
 use crate::engine::bitcask::options::BitcaskOptions;
 use crate::engine::bitcask::segment::Segment;
@@ -108,8 +115,41 @@ pub fn pick(by_age: &[Facts], options: &BitcaskOptions, aim: Aim) -> Option<Vec<
         purged = by_age[start..next].iter().fold(purged, |purged, facts| purged.min(facts.purged_upto));
         start = next;
     }
-    let best = best.map(|(_, run)| run).or_else(|| pick_small(by_age, options, aim));
-    best.map(numbers)
+    let best = best.map(|(_, run)| run);
+    let best = best.or_else(|| pick_in_the_way(by_age, options, aim));
+    best.or_else(|| pick_small(by_age, options, aim)).map(numbers)
+}
+
+/// The oldest segments that stand in the way of tombstones, where these are worth it.
+fn pick_in_the_way<'a>(by_age: &'a [Facts], options: &BitcaskOptions, aim: Aim) -> Option<&'a [Facts]> {
+    let ratio = options.merge_garbage_ratio;
+    if aim != Aim::Ratio || ratio >= 1.0 {
+        return None;
+    }
+    // Behind one that is left alone nothing can be proven.
+    let until = by_age.iter().position(|facts| facts.is_left_alone).unwrap_or(by_age.len());
+    let by_age = &by_age[..until];
+    let would_go = |facts: &Facts| {
+        let garbage = facts.garbage(Tombstones::Dropped);
+        garbage > 0 && garbage as f64 >= ratio * facts.bytes as f64
+    };
+    let newest = by_age.iter().rposition(would_go)?;
+    let (last_seqno, older) = (by_age[newest].last_seqno, &by_age[..newest]);
+    let is_in_the_way = |facts: &Facts| facts.purged_upto < last_seqno && !would_go(facts);
+    let kept = |facts: &Facts| facts.live_bytes + facts.tombstone_bytes;
+    let going = by_age[..=newest].iter().filter(|facts| would_go(facts));
+    let freed: u64 = going.map(|facts| facts.garbage(Tombstones::Dropped)).sum();
+    let copied: u64 = older.iter().filter(|facts| is_in_the_way(facts)).map(kept).sum();
+    if (freed as f64) < ratio * (freed + copied) as f64 {
+        return None;
+    }
+    let start = older.iter().position(is_in_the_way)?;
+    let (mut end, mut copied) = (start, 0);
+    while end < older.len() && is_in_the_way(&older[end]) && copied < 2 * options.segment_bytes {
+        copied += kept(&older[end]);
+        end += 1;
+    }
+    Some(&older[start..end])
 }
 
 /// The garbage of a segment, if it is worth merging, in a job before which everything is purged up to
@@ -187,7 +227,32 @@ mod tests {
         let purged = Facts { purged_upto: 200, ..facts(1, 9000, 9000, 0) };
         assert_eq!(pick(&[purged, dead], &options(), Aim::Ratio), Some(vec![2]));
         let purged_before = Facts { purged_upto: 199, ..purged };
-        assert_eq!(pick(&[purged_before, dead], &options(), Aim::Ratio), None);
+        assert_eq!(pick(&[purged_before, facts(2, 9000, 4000, 5000)], &options(), Aim::Ratio), None);
+    }
+
+    // Ninety-eight segments of nothing but tombstones stayed for ever, behind ten dead bytes.
+    #[test]
+    fn what_stands_in_the_way_of_tombstones_goes_when_they_are_worth_it() {
+        let cold = facts(1, 9000, 8990, 0);
+        let removed: Vec<_> = (2..100).map(|n| facts(n, 9000, 0, 9000)).collect();
+        let all = [&[cold], &removed[..]].concat();
+        assert_eq!(pick(&all, &options(), Aim::Ratio), Some(vec![1]));
+        let mut after = all.clone();
+        after[0] = Facts { purged_upto: 9900, ..facts(1, 8990, 8990, 0) };
+        assert_eq!(pick(&after, &options(), Aim::Ratio).unwrap()[0], 2);
+        // What is copied is paid for by what goes: by half of both.
+        let cold: Vec<_> = (1..=5).map(|n| facts(n, 9000, 8000, 0)).collect();
+        let with = |tombstones: &[u64]| {
+            let tombstones = (10..).zip(tombstones).map(|(n, bytes)| facts(n, *bytes, 0, *bytes));
+            pick(&cold.iter().copied().chain(tombstones).collect::<Vec<_>>(), &options(), Aim::Ratio)
+        };
+        assert_eq!(with(&[9000, 9000, 9000, 9000, 3999]), None);
+        assert_eq!(with(&[9000, 9000, 9000, 9000, 4000]), Some(vec![1, 2, 3]), "as much as one job copies");
+        // Not for tombstones that stay in any case, nor behind what is left alone.
+        let few: Vec<_> = (10..100).map(|n| facts(n, 9000, 5000, 4000)).collect();
+        assert_eq!(pick(&[&cold[..], &few[..]].concat(), &options(), Aim::Ratio), None);
+        let damaged = Facts { is_left_alone: true, ..facts(6, 9000, 8000, 0) };
+        assert_eq!(pick(&[&cold[..], &[damaged], &removed[8..]].concat(), &options(), Aim::Ratio), None);
     }
 
     #[test]

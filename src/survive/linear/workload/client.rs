@@ -291,7 +291,11 @@ impl Turn<'_> {
                 *number = held(at.ok().map(|at| &pairs[at].1[..]))?;
             }
             let version = version_of(&group);
-            versions.push(version.ok_or_else(|| format!("half a batch of writer {client}: {group:?}"))?);
+            let version = version.ok_or_else(|| format!("half a batch of writer {client}: {group:?}"))?;
+            // Also a get of the group, which has its place among all others.
+            let (thread, call) = (self.client.thread, Call::Get(version));
+            self.log.calls.push((REGISTERS + client, Timed { thread, begin, end, call }));
+            versions.push(version);
         }
         self.log.cuts.push(Cut { begin, end, versions });
         Ok(())
