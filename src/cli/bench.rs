@@ -6,7 +6,7 @@ use crate::bench::subject::Configuration;
 use crate::bench::trace::TraceWriter;
 use crate::bench::workload::Workload;
 use crate::cli::failure::{Failure, Outcome};
-use crate::cli::lab::{Live, Room, Runs, USUAL, failure, short};
+use crate::cli::lab::{Live, Room, Runs, USUAL, short};
 use crate::cli::session::Session;
 use crate::cli::table::{self, Side};
 use clap::Args;
@@ -54,7 +54,7 @@ impl Bench {
         let configuration = Configuration { engine, settings, durability: session.place.durability() };
         let room = Room::of(session, &plan)?;
         let mut bench = EngineBench::new(configuration, room.path());
-        let sink = self.record.as_deref().map(TraceWriter::create).transpose().map_err(failure)?;
+        let sink = self.record.as_deref().map(TraceWriter::create).transpose()?;
         let sink = sink.map(|writer| Arc::new(Mutex::new(writer)));
         if let Some(sink) = &sink {
             bench = bench.recorded(sink.clone());
@@ -62,8 +62,8 @@ impl Bench {
         let live = Live::new(&session.voice, "bench");
         let reports = lab::run(&mut bench, &plan, &mut |workload, sample| live.see(workload, sample));
         drop(live);
-        sink.map(|sink| sink.lock().finish()).transpose().map_err(failure)?;
-        tell(session, &reports.map_err(failure)?, self.csv)
+        sink.map(|sink| sink.lock().finish()).transpose()?;
+        tell(session, &reports?, self.csv)
     }
 }
 

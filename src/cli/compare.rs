@@ -8,7 +8,7 @@ use crate::bench::report::Report;
 use crate::bench::subject::Configuration;
 use crate::cli::bench::{list, pairs, put_csv, refuse_both};
 use crate::cli::failure::{Failure, Outcome};
-use crate::cli::lab::{Live, Room, Runs, USUAL, configuration, failure, short};
+use crate::cli::lab::{Live, Room, Runs, USUAL, configuration, short};
 use crate::cli::session::Session;
 use crate::cli::stream;
 use crate::cli::table::{self, Side};
@@ -148,7 +148,7 @@ pub(crate) fn run(
         let mut bench = EngineBench::new(configurations[at].clone(), own.path());
         lab::run(&mut bench, plan, &mut |workload, sample| live.see(workload, sample))
     });
-    runs.map_err(failure)
+    Ok(runs?)
 }
 
 /// What the configurations are called in a table: A to Z, then AA, AB.

@@ -1,5 +1,6 @@
 //! What a command comes to: an outcome or a failure, each with its exit code.
 
+use crate::bench;
 use crate::error::{Error, MEMORY};
 use crate::survive;
 use std::io;
@@ -153,6 +154,19 @@ impl From<survive::error::Error> for Failure {
             survive::error::Error::Plan(reason) => Failure::usage(reason),
             survive::error::Error::Interrupted => Failure::interrupted(),
             wrong @ survive::error::Error::Wrong(_) => Failure::from(Error::invalid(wrong.to_string())),
+        }
+    }
+}
+
+impl From<bench::error::Error> for Failure {
+    fn from(error: bench::error::Error) -> Failure {
+        match error {
+            bench::error::Error::Store(error) => Failure::from(error),
+            bench::error::Error::Interrupted => Failure::interrupted(),
+            bench::error::Error::Plan(reason) => Failure::usage(reason),
+            wrong @ (bench::error::Error::Wrong { .. } | bench::error::Error::Peer { .. }) => {
+                Failure::from(Error::invalid(wrong.to_string()))
+            }
         }
     }
 }

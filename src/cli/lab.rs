@@ -141,8 +141,7 @@ impl Runs {
         let mut workloads = match &self.workloads[..] {
             [] if self.is_empty() => named(usual.to_vec()),
             names => named(names.iter().map(String::as_str).collect()),
-        }
-        .map_err(failure)?;
+        }?;
         workloads.extend(self.mix.clone().map(|mix| Workload::custom(mix, self.distribution)));
         let trace = self.trace.as_deref().map(|path| read_trace(path, voice)).transpose()?;
         let longest = trace.as_ref().map_or(0, |trace| trace.longest_value() as usize);
@@ -165,8 +164,8 @@ impl Runs {
             seed: self.seed,
             is_stepped: self.stepped,
         };
-        let plan = plan.with_fill().map_err(failure)?;
-        plan.validate().map_err(failure)?;
+        let plan = plan.with_fill()?;
+        plan.validate()?;
         Ok(plan)
     }
 
@@ -202,25 +201,13 @@ impl Runs {
     }
 }
 
-/// What went wrong in a run, for the command line.
-pub(crate) fn failure(error: Error) -> Failure {
-    match error {
-        Error::Store(error) => Failure::from(error),
-        Error::Interrupted => Failure::interrupted(),
-        Error::Plan(reason) => Failure::usage(reason),
-        wrong @ (Error::Wrong { .. } | Error::Peer { .. }) => {
-            Failure::from(crate::error::Error::invalid(wrong.to_string()))
-        }
-    }
-}
-
 /// Reads a trace, and says if it is not all there. What is none, or a damaged one, is no store: there is
 /// nothing to repair.
 pub(crate) fn read_trace(path: &Path, voice: &Voice) -> Result<Trace, Failure> {
     let hint = "is it a trace? kvs trace record and kvs bench --record make one";
     let trace = Trace::read(path).map_err(|error| match error {
         Error::Store(error) if error.is_corruption() => Failure::from(error).with_hint(hint),
-        error => failure(error),
+        error => error.into(),
     })?;
     if trace.is_cut {
         let path = path.display();

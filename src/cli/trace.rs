@@ -6,7 +6,7 @@ use crate::bench::subject::Configuration;
 use crate::bench::trace::{Trace as Calls, TraceWriter};
 use crate::cli::bench;
 use crate::cli::failure::{Failure, Outcome};
-use crate::cli::lab::{Live, Room, Runs, failure, read_trace};
+use crate::cli::lab::{Live, Room, Runs, read_trace};
 use crate::cli::session::Session;
 use crate::cli::shell::Shell;
 use crate::cli::table::{self, Side};
@@ -77,7 +77,7 @@ impl Trace {
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome, Failure> {
         match self.what {
             What::Record { file, command } => {
-                let sink: Sink = Arc::new(Mutex::new(TraceWriter::create(&file).map_err(failure)?));
+                let sink: Sink = Arc::new(Mutex::new(TraceWriter::create(&file)?));
                 session.record(sink.clone());
                 let outcome = match command {
                     Recorded::Verb(verb) => verb.run(session),
@@ -86,7 +86,7 @@ impl Trace {
                 session.close();
                 // What was done before a failure is recorded. If that is nothing, no file stands in the way of
                 // the command once it is corrected.
-                let calls = sink.lock().finish().map_err(failure);
+                let calls = sink.lock().finish();
                 if outcome.is_err()
                     && let Err(error) = sink.lock().remove_unused()
                 {
@@ -117,7 +117,7 @@ fn replay(session: &mut Session, file: PathBuf, stepped: bool) -> Result<Outcome
     let live = Live::new(&session.voice, "replay");
     let reports = lab::run(&mut bench, &plan, &mut |workload, sample| live.see(workload, sample));
     drop(live);
-    bench::tell(session, &reports.map_err(failure)?, false)
+    bench::tell(session, &reports?, false)
 }
 
 fn show(session: &mut Session, trace: &Calls) -> Result<Outcome, Failure> {

@@ -348,9 +348,8 @@ impl Store {
 
     /// Seals the active segment unless it is empty; returns the sequence number that comes next.
     fn seal_active(&self) -> Result<u64> {
-        self.health.check()?;
         let mut writer = self.active.lock();
-        // Again: who held the writer may have failed, and what he was refused would be sealed.
+        // With the lock: who held the writer may have failed, and what he was refused would be sealed.
         self.health.check()?;
         let writer = writer.as_mut().ok_or(Error::ReadOnly)?;
         let _watch = self.health.watch("a rotation");

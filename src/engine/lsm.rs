@@ -481,9 +481,8 @@ impl Store {
 
     /// Seals the memtable unless it is empty.
     fn seal_active(&self) -> Result<()> {
-        self.health.check()?;
         let mut writer = self.active.lock();
-        // Again: who held the writer may have failed, and what he was refused would be sealed.
+        // With the lock: who held the writer may have failed, and what he was refused would be sealed.
         self.health.check()?;
         let writer = writer.as_mut().ok_or(Error::ReadOnly)?;
         let _watch = self.health.watch("a rotation");
@@ -517,7 +516,6 @@ impl Store {
 
     /// Writes sorted pairs straight into tables. Writers wait: what they write comes behind.
     fn load(&self, pairs: &mut dyn Pairs) -> Result<u64> {
-        self.health.check()?;
         let mut writer = self.active.lock();
         self.health.check()?;
         let writer = writer.as_mut().ok_or(Error::ReadOnly)?;

@@ -278,6 +278,12 @@ fn compacting_a_range_keeps_every_answer(store: &mut Store) {
     }
 }
 
+/// Bytes in its files, but for the manifest.
+fn data_bytes(store: &Store) -> u64 {
+    let is_data = |file: &&DirEntry| file.name != filename::MANIFEST;
+    store.files().iter().filter(is_data).map(|file| file.len).sum()
+}
+
 // Failed now and then on a busy machine, on small segments and threads only: 80,041 bytes where less than 80,000
 // were asked for. Nothing was left that should have gone; 27,000 of them were the manifest, whose 300 edits are
 // longer or shorter by what the merger found to do meanwhile. It is rewritten when it is large, whatever is
@@ -293,8 +299,7 @@ fn compacting_every_range_reclaims_like_compacting_all(store: &mut Store) {
     for range in [KeyRange::of(key(50)..), KeyRange::of(..key(50))] {
         store.compact_range(&range).unwrap();
     }
-    let is_data = |file: &&DirEntry| file.name != filename::MANIFEST;
-    let bytes: u64 = store.files().iter().filter(is_data).map(|file| file.len).sum();
+    let bytes = data_bytes(store);
     assert!(bytes < 70_000, "{bytes} bytes for 50,000 of data");
     expect_many(&**store, 100, 500, 9);
     store.reopen();
@@ -474,8 +479,7 @@ fn what_comes_and_goes_leaves_nothing(store: &mut Store) {
     }
     store.flush().unwrap();
     store.settle().unwrap();
-    let is_data = |file: &&DirEntry| file.name != filename::MANIFEST;
-    let bytes: u64 = store.files().iter().filter(is_data).map(|file| file.len).sum();
+    let bytes = data_bytes(store);
     // Two tables in level 0 are not worth a compaction.
     let most = if store.kind() == EngineKind::Lsm { 150_000 } else { 40_000 };
     assert!(bytes < most, "{bytes} bytes for 10,000 of data");

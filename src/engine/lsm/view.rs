@@ -1,8 +1,9 @@
 //! What a reader looks at: memtables and a version, at one moment.
 //!
 //! A view never changes. Rotating, flushing and compacting put another one in its place; a reader goes
-//! on with the one that it pinned, and pins it *before* it asks for the visible sequence number: what
-//! was visible when a view was made is in it, whatever was compacted since.
+//! on with the one that it pinned. A single get pins it *before* it asks for the visible sequence number:
+//! what was visible when a view was made is in it, whatever was compacted since. A cursor holds its number
+//! first, as a snapshot does, so that no compaction drops what it sees, and pins after it.
 
 use crate::engine::lsm::comparator::Order;
 use crate::engine::lsm::memtable::Memtable;

@@ -122,25 +122,22 @@ pub fn pick(by_age: &[Facts], options: &BitcaskOptions, aim: Aim) -> Option<Vec<
 
 /// The oldest segments that stand in the way of tombstones, where these are worth it.
 fn pick_in_the_way<'a>(by_age: &'a [Facts], options: &BitcaskOptions, aim: Aim) -> Option<&'a [Facts]> {
-    let ratio = options.merge_garbage_ratio;
-    if aim != Aim::Ratio || ratio >= 1.0 {
+    if aim != Aim::Ratio {
         return None;
     }
     // Behind one that is left alone nothing can be proven.
     let until = by_age.iter().position(|facts| facts.is_left_alone).unwrap_or(by_age.len());
     let by_age = &by_age[..until];
-    let would_go = |facts: &Facts| {
-        let garbage = facts.garbage(Tombstones::Dropped);
-        garbage > 0 && garbage as f64 >= ratio * facts.bytes as f64
-    };
+    // What each would free if nothing stood in its way.
+    let freed = |facts: &Facts| worth(facts, u64::MAX, options, aim);
+    let would_go = |facts: &Facts| freed(facts).is_some();
     let newest = by_age.iter().rposition(would_go)?;
     let (last_seqno, older) = (by_age[newest].last_seqno, &by_age[..newest]);
     let is_in_the_way = |facts: &Facts| facts.purged_upto < last_seqno && !would_go(facts);
     let kept = |facts: &Facts| facts.live_bytes + facts.tombstone_bytes;
-    let going = by_age[..=newest].iter().filter(|facts| would_go(facts));
-    let freed: u64 = going.map(|facts| facts.garbage(Tombstones::Dropped)).sum();
+    let freed: u64 = by_age[..=newest].iter().filter_map(freed).sum();
     let copied: u64 = older.iter().filter(|facts| is_in_the_way(facts)).map(kept).sum();
-    if (freed as f64) < ratio * (freed + copied) as f64 {
+    if (freed as f64) < options.merge_garbage_ratio * (freed + copied) as f64 {
         return None;
     }
     let start = older.iter().position(is_in_the_way)?;
