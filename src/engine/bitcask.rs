@@ -303,7 +303,7 @@ impl Store {
         }
         writer.log.flush()?;
         if group.iter().any(|request| request.is_durable) {
-            writer.sync()?;
+            writer.sync(self.options.segment_bytes)?;
         } else if writer.is_far_ahead() {
             // The worker asks the system to begin writing: that takes milliseconds, and a lock here.
             self.writeback_wanted.store(true, Ordering::Relaxed);

@@ -383,7 +383,7 @@ impl Store {
         }
         writer.wal.flush()?;
         if group.iter().any(|request| request.is_durable && matches!(request.outcome, Some(Ok(_)))) {
-            writer.wal.sync()?;
+            writer.wal.sync(self.options.memtable_bytes)?;
         } else if writer.wal.is_far_ahead() {
             // The worker asks the system to begin writing: that takes milliseconds, and a lock here.
             self.active.want_writeback(&writer.wal);
@@ -442,7 +442,7 @@ impl Store {
     /// interval may pass meanwhile.
     fn sync_before_a_wait(&self, writer: &mut Writer) -> Result<()> {
         match self.durability.interval() {
-            Some(_) => self.health.guard(writer.wal.sync()),
+            Some(_) => self.health.guard(writer.wal.sync(self.options.memtable_bytes)),
             None => Ok(()),
         }
     }

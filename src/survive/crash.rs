@@ -35,6 +35,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Operations of a recording that one part has.
 const CUTS_OF_A_PART: usize = 48;
@@ -42,12 +43,15 @@ const CUTS_OF_A_PART: usize = 48;
 /// Moments of a kill that one part has.
 const KILLS_OF_A_PART: usize = 24;
 
+/// Moments of a kill that one workload has about, where the effort is short.
+const KILLS_WHEN_SHORT: usize = 30;
+
 /// How much is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effort {
     /// Enough for each change of the code: a minute or two an engine.
     Short,
-    /// Ten times as much.
+    /// Ten times as much and more.
     Long,
 }
 
@@ -63,8 +67,8 @@ impl Effort {
     /// many disks (an LSM tree syncs more often, and so has fewer in each workload).
     pub fn seeds(self, kind: EngineKind) -> Seeds {
         match (self, kind) {
-            (Effort::Short, EngineKind::Lsm) => Seeds { crash: 24, second_life: 0, recovery: 1 },
-            (Effort::Short, _) => Seeds { crash: 8, second_life: 0, recovery: 1 },
+            (Effort::Short, EngineKind::Lsm) => Seeds { crash: 16, second_life: 0, recovery: 1 },
+            (Effort::Short, _) => Seeds { crash: 6, second_life: 0, recovery: 1 },
             (Effort::Long, EngineKind::Lsm) => Seeds { crash: 500, second_life: 60, recovery: 60 },
             (Effort::Long, _) => Seeds { crash: 100, second_life: 10, recovery: 16 },
         }
@@ -163,10 +167,7 @@ pub fn experiments(engine: &Engine, effort: Effort, seed: u64) -> Vec<Experiment
             Way::SecondLife(_) => (100, seeds.second_life),
             Way::Recovery => (200, seeds.recovery),
         };
-        // To kill a process at each of these writes is the same as to kill one of `singles`, and slow.
-        let is_tried =
-            |workload: &&Workload| !matches!(way, Way::SecondLife(_)) || workload.name != "reserving";
-        let workloads = fixed.iter().filter(is_tried).cloned().chain(random(from, count));
+        let workloads = fixed.iter().cloned().chain(random(from, count));
         all.extend(workloads.map(|workload| Experiment { workload, way: way.clone(), effort, seed }));
     }
     all
@@ -209,7 +210,6 @@ impl Experiment {
     fn run_part(&self, history: &History, part: Range<usize>, forget: Option<&Forget>) -> Outcome {
         let budget = self.budget();
         let within = Budget { from: part.start, until: part.end - 1, ..budget.clone() };
-        let is_lsm = self.workload.setting.engine.kind == EngineKind::Lsm;
         let mut left_out = 0;
         let mut without = |history: &mut History| {
             left_out += forget.map_or(0, |forget| forget.leave_out(history));
@@ -224,29 +224,21 @@ impl Experiment {
                 (report, known)
             }
             Way::SecondLife(steps) => {
-                let every = if is_lsm { 2 } else { 4 };
-                let every = if steps.len() > 1 { self.effort.of(every, 1) } else { 1 };
-                let second = SecondLife { steps, every, kills: part };
+                // Of a long workload a part; and as all begin alike, each passes over other moments.
+                let every = self.effort.of((kills(history).len() / KILLS_WHEN_SHORT).max(1), 1);
+                let skipped = xxh3_64(self.workload.name.as_bytes()) as usize % every;
+                let second = SecondLife { steps, every, skipped, kills: part };
                 second_lives(history, &second, &budget, |history, _| without(history))
             }
-            Way::Recovery => {
-                let every = if self.is_slow() { 64 } else { self.effort.of(16, 8) };
-                recoveries(history, every, &within, |history| without(history))
-            }
+            Way::Recovery => recoveries(history, self.effort.of(16, 8), &within, |history| without(history)),
         };
         Outcome { report, disks: known.into_disks(), left_out }
-    }
-
-    /// Whether each state is a megabyte, for space was reserved.
-    fn is_slow(&self) -> bool {
-        self.workload.name == "reserving" || self.workload.name == "singles, durable"
     }
 
     fn budget(&self) -> Budget {
         let usual = Budget { seed: self.seed, ..Budget::default() };
         let small = Budget { exhaustive: 4, torn_writes: 1, tears_per_write: 4, ..usual.clone() };
         match &self.way {
-            Way::Crash if self.is_slow() => Budget { random_per_cut: 8, ..usual },
             Way::Crash => Budget { random_per_cut: self.effort.of(32, 200), ..usual },
             Way::SecondLife(_) => Budget { random_per_cut: self.effort.of(2, 16), ..small },
             Way::Recovery => Budget { random_per_cut: self.effort.of(4, 16), ..small },

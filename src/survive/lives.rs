@@ -28,6 +28,8 @@ pub struct SecondLife<'a> {
     pub steps: &'a [Step],
     /// Of the moments at which the first is killed, one in so many.
     pub every: usize,
+    /// So many moments are passed over before the first of them.
+    pub skipped: usize,
     /// Which of these moments, counted from 0.
     pub kills: Range<usize>,
 }
@@ -44,7 +46,7 @@ pub fn second_lives(
     let (mut total, mut known) = (Report::default(), Known::default());
     let kills = kills(history);
     let range = second.kills.start.min(kills.len())..second.kills.end.min(kills.len());
-    for kill in kills[range].iter().step_by(second.every) {
+    for kill in kills[range].iter().skip(second.skipped).step_by(second.every) {
         let killed = kill.ops(&history.recording);
         let begins = killed.len();
         let Ok(disk) = replay(&history.recording, &killed) else { continue };
@@ -246,7 +248,7 @@ mod tests {
         for engine in Engine::all() {
             let history = Workload::new("a sync", &engine, vec![Step::Sync]).record().unwrap();
             let history = History { prefixes: Vec::new(), ..history };
-            let second = SecondLife { steps: &[], every: 1, kills: 0..1 };
+            let second = SecondLife { steps: &[], every: 1, skipped: 0, kills: 0..1 };
             let (report, _) = second_lives(&history, &second, &Budget::default(), |_, _| {});
             let messages: Vec<_> = report.violations.iter().map(|violation| &violation.message).collect();
             let [message] = &messages[..] else { panic!("{messages:?}") };

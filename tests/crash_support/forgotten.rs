@@ -210,8 +210,12 @@ fn is_missed_in_a_second_life(site: Site, history: &History, steps: &[Step], bud
             all.filter(|&(at, is_it)| is_it && at >= begins && is_left(at)).map(|(at, _)| at).collect();
         second.recording.forget_where(|at, _, _| all.contains(&at));
     };
-    let (report, _) =
-        second_lives(history, &SecondLife { steps, every: 1, kills: 0..usize::MAX }, budget, forget);
+    let (report, _) = second_lives(
+        history,
+        &SecondLife { steps, every: 1, skipped: 0, kills: 0..usize::MAX },
+        budget,
+        forget,
+    );
     let violation = report.violations.first().unwrap_or_else(|| panic!("{site:?} was not missed: {report}"));
     format!("missed, as here: {}", violation.message)
 }

@@ -16,8 +16,8 @@ use std::sync::Arc;
 /// After so many syncs of one segment, space is reserved ahead.
 const RESERVE_AFTER: u32 = 8;
 
-/// Zeros that are written ahead at once: a sync then changes neither the file's size nor its blocks,
-/// and has half as much to do. Costs each byte of the log once more.
+/// Zeros that are written ahead at once, or what a segment holds if that is less: a sync then changes
+/// neither the file's size nor its blocks, and has half as much to do. Costs each byte of the log once more.
 const RESERVE_BYTES: u64 = 1 << 20;
 
 /// The system is asked to begin writing whenever this much was appended, so that sealing a segment
@@ -175,11 +175,12 @@ impl Writer {
     }
 
     /// Waits until the group is on the device. Who syncs often gets space reserved ahead.
-    pub(super) fn sync(&mut self) -> Result<()> {
+    pub(super) fn sync(&mut self, segment_bytes: u64) -> Result<()> {
         self.syncs = self.syncs.saturating_add(1);
         if self.syncs > RESERVE_AFTER && self.log.end() >= self.reserved {
-            self.log.reserve(RESERVE_BYTES)?;
-            self.reserved = self.log.end() + RESERVE_BYTES;
+            let ahead = RESERVE_BYTES.min(segment_bytes);
+            self.log.reserve(ahead)?;
+            self.reserved = self.log.end() + ahead;
         }
         self.log.sync()
     }

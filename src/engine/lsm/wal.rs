@@ -32,7 +32,8 @@ pub const BATCH: u8 = 1;
 /// After so many syncs of one log, space is reserved ahead.
 const RESERVE_AFTER: u32 = 8;
 
-/// Zeros that are written ahead at once: a sync then changes neither the file's size nor its blocks.
+/// Zeros that are written ahead at once, or what a memtable holds if that is less: a sync then changes
+/// neither the file's size nor its blocks.
 const RESERVE_BYTES: u64 = 1 << 20;
 
 /// The system is asked to begin writing whenever this much was appended, so that sealing a log does
@@ -151,11 +152,12 @@ impl WalWriter {
     }
 
     /// Waits until everything is on the device. Who syncs often gets space reserved ahead.
-    pub fn sync(&mut self) -> Result<()> {
+    pub fn sync(&mut self, memtable_bytes: u64) -> Result<()> {
         self.syncs = self.syncs.saturating_add(1);
         if self.syncs > RESERVE_AFTER && self.log.end() >= self.reserved {
-            self.log.reserve(RESERVE_BYTES)?;
-            self.reserved = self.log.end() + RESERVE_BYTES;
+            let ahead = RESERVE_BYTES.min(memtable_bytes);
+            self.log.reserve(ahead)?;
+            self.reserved = self.log.end() + ahead;
         }
         self.log.sync()
     }
