@@ -1,6 +1,6 @@
 //! Appends groups of records to a log, and knows how much of it is durable.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::record::frame::{self, CLOSE, HEADER_LEN, Header, Part};
 use crate::vfs::Cause;
 use crate::vfs::dir::{Dir, File};
@@ -111,9 +111,14 @@ impl LogWriter {
         Ok(())
     }
 
-    /// Makes sure that appends find zeros to overwrite; see [`crate::vfs::DiskFile::reserve`].
+    /// Makes sure that appends find zeros to overwrite, unless the disk has no room for them; see
+    /// [`crate::vfs::DiskFile::reserve`].
     pub fn reserve(&self, bytes: u64) -> Result<()> {
-        self.file.reserve(bytes)
+        match self.file.reserve(bytes) {
+            // The append that is to come may be small enough; if not, it says so.
+            Err(Error::NoSpace { .. }) => Ok(()),
+            reserved => reserved,
+        }
     }
 
     /// Where the next record will stand: bytes in the file and waiting for it.
