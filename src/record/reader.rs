@@ -270,7 +270,7 @@ const _: () = assert!(codec::MAX_VARINT_LEN < MAX_OVERHEAD);
 
 #[cfg(test)]
 mod tests {
-    use super::{End, LogReader, SHORT, checksum};
+    use super::{End, LogReader, SHORT, checksum, holds_record};
     use crate::error::Error;
     use crate::record::frame::{self, CLOSE, Header, Part};
     use crate::record::window::WINDOW;
@@ -452,5 +452,18 @@ mod tests {
         for len in [0, 1, WINDOW as u64, WINDOW as u64 + 1, at[600], bytes.len() as u64] {
             assert_eq!(checksum(&file, len).unwrap(), crc32c::crc32c(&bytes[..len as usize]), "{len}");
         }
+    }
+
+    /// Only what a writer has put into a log shows that somebody wrote to it.
+    #[test]
+    fn a_record_of_these_kinds_that_holds_something_is_held() {
+        let holds = |kind, len| {
+            let (bytes, _) = log(&[(kind, Part::Full, None, len)]);
+            holds_record(&file(&bytes).1, HEADER, &[1, 2]).unwrap()
+        };
+        assert!(holds(1, 1) && holds(2, 9));
+        assert!(!holds(3, 1), "of another kind");
+        assert!(!holds(1, 0), "with nothing in it");
+        assert!(!holds_record(&file(&log(&[]).0).1, HEADER, &[1, 2]).unwrap(), "of nothing");
     }
 }

@@ -277,3 +277,82 @@ pub fn check_seqnos(last_seqno: u64, count: u64) -> Result<()> {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{BATCH, LoggedBatch, WalWriter, header, replay};
+    use crate::codec::put_varint;
+    use crate::engine::batch::WriteBatch;
+    use crate::engine::filename;
+    use crate::engine::lsm::key::MAX_SEQNO;
+    use crate::error::Result;
+    use crate::record::frame::{Part, Record};
+    use crate::record::reader::LogReader;
+    use crate::vfs::Cause;
+    use crate::vfs::dir::Dir;
+    use crate::vfs::memory::SimDisk;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    fn batch(keys: &[&str]) -> WriteBatch {
+        let mut batch = WriteBatch::new();
+        keys.iter().for_each(|key| batch.set(key.as_bytes(), b"v"));
+        batch
+    }
+
+    /// Whether a payload with this first sequence number and these keys is a batch.
+    fn is_batch(first_seqno: u64, keys: &[&str]) -> bool {
+        let mut payload = Vec::new();
+        put_varint(&mut payload, first_seqno);
+        payload.extend_from_slice(batch(keys).as_bytes());
+        let len = payload.len();
+        let record = Record { kind: BATCH, part: Part::Full, synced: None, payload: &payload, len };
+        LoggedBatch::decode(&record).is_some()
+    }
+
+    #[test]
+    fn a_batch_has_ops_and_sequence_numbers_that_there_are() {
+        assert!(is_batch(1, &["a"]) && is_batch(MAX_SEQNO - 1, &["a", "b"]));
+        assert!(!is_batch(5, &[]), "no ops");
+        assert!(!is_batch(0, &["a"]), "the number that stands for none");
+        assert!(!is_batch(MAX_SEQNO, &["a", "b"]), "numbers that there are not");
+    }
+
+    /// What is read of a log whose batches begin with these numbers, one op in each.
+    fn replayed(first_seqno: u64, numbers: &[u64]) -> Result<(u64, Vec<u64>)> {
+        let dir = Dir::new(Arc::new(SimDisk::new()), Path::new("/"));
+        let mut wal = WalWriter::create(&dir, 1, 2, first_seqno).unwrap();
+        numbers.iter().for_each(|&number| wal.push(number, &batch(&["a"])));
+        wal.flush().unwrap();
+        let file = dir.open(&filename::wal(2), Cause::Recovery).unwrap();
+        let mut reader = LogReader::open(&file, file.len(), header(1, 2)).unwrap();
+        let mut seen = Vec::new();
+        let last = replay(&mut reader, &file, first_seqno, |seqno, _| seen.push(seqno))?;
+        Ok((last, seen))
+    }
+
+    #[test]
+    fn sequence_numbers_follow_each_other_from_the_first_on() {
+        assert_eq!(replayed(5, &[]).unwrap(), (4, vec![]));
+        assert_eq!(replayed(5, &[5, 6]).unwrap(), (6, vec![5, 6]));
+        assert_eq!(replayed(5, &[8, 9]).unwrap(), (9, vec![8, 9]), "a load took those between");
+        for wrong in [&[3][..], &[4], &[5, 5], &[5, 7], &[8, 7]] {
+            let error = replayed(5, wrong).unwrap_err();
+            assert!(error.is_corruption(), "{wrong:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_log_knows_what_was_written_and_what_is_durable() {
+        let dir = Dir::new(Arc::new(SimDisk::new()), Path::new("/"));
+        let mut wal = WalWriter::create(&dir, 1, 2, 1).unwrap();
+        assert!(!wal.was_written() && wal.is_empty());
+        wal.push(1, &batch(&["a"]));
+        wal.flush().unwrap();
+        assert!(wal.was_written() && !wal.is_empty());
+        let (_, len) = wal.unsynced().unwrap();
+        assert_eq!(len, wal.bytes());
+        wal.note_synced(len);
+        assert!(wal.unsynced().is_none());
+    }
+}

@@ -171,4 +171,28 @@ mod tests {
             assert!(lets_pass(span("n", "z")) && lets_pass(span("a", "c")), "no key in common");
         }
     }
+
+    fn job(id: u64) -> Job {
+        let (smallest, largest) = (b"d".to_vec(), b"m".to_vec());
+        Job { id, level: 1, output_level: 2, smallest, largest, numbers: vec![id], going: Vec::new() }
+    }
+
+    /// Who waits for those that run now does not wait for those that begin meanwhile.
+    #[test]
+    fn claims_are_counted_and_those_that_came_later_are_not_waited_for() {
+        assert_eq!(Busy::default().begun(), 0);
+        let busy = Busy { jobs: vec![job(3)], next: 7, ..Busy::default() };
+        assert_eq!(busy.begun(), 7);
+        assert!(busy.is_running_before(4) && !busy.is_running_before(3));
+    }
+
+    #[test]
+    fn what_is_avoided_and_what_is_claimed_are_told_apart() {
+        let busy = Busy { jobs: vec![job(3)], numbers: [3].into(), avoided: [9].into(), next: 4 };
+        let claims = busy.without_avoided();
+        assert_eq!((claims.jobs(), claims.begun(), claims.avoided.len()), (1, 4, 0));
+        assert!(claims.numbers.contains(&3));
+        let avoided = busy.without_jobs();
+        assert_eq!((avoided.jobs(), avoided.numbers.len(), avoided.avoided.len()), (0, 0, 1));
+    }
 }
