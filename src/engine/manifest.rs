@@ -282,6 +282,9 @@ impl<F: Serialize + DeserializeOwned + Clone> Manifest<F> {
 mod tests {
     use super::{Edit, Manifest, REPLACE_AT_BYTES, read};
     use crate::error::Error;
+    use crate::record::frame::{Header, Part};
+    use crate::record::writer::LogWriter;
+    use crate::vfs::Cause;
     use crate::vfs::dir::Dir;
     use crate::vfs::fault::{Errno, FaultDisk};
     use crate::vfs::memory::SimDisk;
@@ -323,5 +326,23 @@ mod tests {
             }
         }
         assert_eq!(numbers, [1, 2, 3, 4]);
+    }
+
+    /// With a log alive the older ones were live once; with none, those whose numbers an edit has taken.
+    #[test]
+    fn a_log_with_records_that_no_edit_can_have_named_lacks_one() {
+        let dir = Dir::new(Arc::new(SimDisk::new()), "/".as_ref());
+        Manifest::create(&dir, 7, vec![(4, 0_u64)]).unwrap();
+        let files = read::<u64>(&dir, 7).unwrap().files;
+        assert_eq!(files.next_number, 5);
+        for number in 3..8 {
+            let (name, header) = (number.to_string(), Header { store_id: 7, number, kind: 9 });
+            let mut log = LogWriter::create(&dir, &name, header, Cause::Log).unwrap();
+            let lacks = |newest| files.lacks_edit_of(&dir, &name, header, &[1], newest).unwrap();
+            assert!(!lacks(None) && !lacks(Some(5)), "nothing in it");
+            log.push(1, Part::Full, &[b"x"]);
+            log.flush().unwrap();
+            assert_eq!((lacks(None), lacks(Some(5))), (number >= 5, number > 5), "{number}");
+        }
     }
 }

@@ -109,7 +109,7 @@ impl Vfs for OsDisk {
             LockMode::Exclusive => handle.try_lock(),
         };
         match locked {
-            Ok(()) => Ok(Box::new(OsLock { _handle: handle })),
+            Ok(()) => Ok(Box::new(OsLock { handle })),
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
             Err(TryLockError::Error(e)) => Err(e),
         }
@@ -118,10 +118,18 @@ impl Vfs for OsDisk {
 
 #[derive(Debug)]
 struct OsLock {
-    _handle: File,
+    handle: File,
 }
 
 impl DirLock for OsLock {}
+
+impl Drop for OsLock {
+    fn drop(&mut self) {
+        // Closing alone does not unlock while a child that another thread starts has a copy of the descriptor: for a
+        // moment, until it runs its program. If this fails, closing does it then.
+        let _ = self.handle.unlock();
+    }
+}
 
 /// An open file, and its map if there is one.
 #[derive(Debug)]
@@ -273,7 +281,7 @@ impl DiskFile for OsFile {
 
 #[cfg(test)]
 mod tests {
-    use super::OsDisk;
+    use super::{File, OsDisk, OsLock};
     use crate::vfs::{Cause, LockMode, Vfs, read_exact_at};
     use std::io::ErrorKind;
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -348,6 +356,19 @@ mod tests {
         assert_eq!(OsDisk.create(&there, Cause::Log).unwrap().len(), 0);
         assert_eq!(OsDisk.open(&here, Cause::Read).unwrap().len(), 4);
         assert_eq!(OsDisk.create(dir.path(), Cause::Log).unwrap_err().kind(), ErrorKind::IsADirectory);
+    }
+
+    /// A store that was closed, and opened again, was sometimes locked: another thread was starting a process, which
+    /// has copies of all descriptors until it runs its program. A test that failed now and then showed it.
+    #[test]
+    fn a_copy_of_the_descriptor_keeps_nobody_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let handle = File::open(dir.path()).unwrap();
+        handle.try_lock().unwrap();
+        let copy = handle.try_clone().unwrap();
+        drop(OsLock { handle });
+        OsDisk.lock(dir.path(), LockMode::Exclusive).unwrap();
+        drop(copy);
     }
 
     #[test]

@@ -280,7 +280,7 @@ pub fn check_seqnos(last_seqno: u64, count: u64) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BATCH, LoggedBatch, WalWriter, header, replay};
+    use super::{BATCH, LoggedBatch, WRITE_BEHIND, WalWriter, header, replay};
     use crate::codec::put_varint;
     use crate::engine::batch::WriteBatch;
     use crate::engine::filename;
@@ -354,5 +354,19 @@ mod tests {
         assert_eq!(len, wal.bytes());
         wal.note_synced(len);
         assert!(wal.unsynced().is_none());
+    }
+
+    #[test]
+    fn the_system_is_asked_to_write_now_and_then() {
+        let dir = Dir::new(Arc::new(SimDisk::new()), Path::new("/"));
+        let mut wal = WalWriter::create(&dir, 1, 2, 1).unwrap();
+        let mut large = WriteBatch::new();
+        large.set(b"a", &vec![7; WRITE_BEHIND as usize / 2]);
+        let far = [1, 2, 3, 4].map(|seqno| {
+            wal.push(seqno, &large);
+            wal.flush().unwrap();
+            wal.is_far_ahead()
+        });
+        assert_eq!(far, [false, true, false, true]);
     }
 }
